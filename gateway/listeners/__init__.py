@@ -1,0 +1,1 @@
+"""The client's side: sockets and bytes to exchanges and back."""

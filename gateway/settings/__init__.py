@@ -1,0 +1,1 @@
+"""The YAML file as frozen models, every mistake with its place."""

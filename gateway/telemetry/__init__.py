@@ -1,0 +1,1 @@
+"""Metrics, access log, operational log and the event loop's lag."""
