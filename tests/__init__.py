@@ -1,0 +1,1 @@
+"""Tests: the same tree as the package, and wire/ against a running gateway."""

@@ -1,0 +1,30 @@
+"""Rules for the whole suite: where GATEWAY_NO_SKIPS is set a skip is a failure; a look for leaked tasks."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Generator
+
+import pytest
+import pytest_asyncio
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Turn a skip into a failure where the machine is supposed to have every tool."""
+    report = yield
+    if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("GATEWAY_NO_SKIPS"):
+        report.outcome = "failed"
+        report.longrepr = f"skipped where nothing may be: {report.longrepr}"
+    return report
+
+
+@pytest_asyncio.fixture
+async def no_leaked_tasks() -> AsyncIterator[None]:
+    """Fail a coroutine test that leaves a task of its loop running."""
+    before = asyncio.all_tasks()
+    yield
+    await asyncio.sleep(0)
+    left = asyncio.all_tasks() - before - {asyncio.current_task()}
+    assert not left, f"left running: {left}"

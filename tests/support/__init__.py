@@ -1,0 +1,1 @@
+"""What the tests over real sockets share: a running gateway, a scripted origin, a raw client, faults."""
