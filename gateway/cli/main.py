@@ -1,0 +1,56 @@
+"""The `gateway` command: picks the subcommand, and turns what went wrong into an exit code.
+
+Exit codes: 0 fine, 1 the config is wrong, 2 usage (argparse's own), 3 a port or a file cannot be had.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+
+from gateway.settings import ConfigError
+
+FINE, WRONG_CONFIG, USAGE, UNAVAILABLE = 0, 1, 2, 3
+
+# One module each in this package, with `add(parser)` and `main(args) -> int`; only the one asked for is imported.
+COMMANDS = {
+    "run": "run the gateway",
+    "check": "check config files",
+    "schema": "print the JSON Schema of the config, for editors",
+    "demo": "run the gateway in front of an example app and a stand-in AI provider",
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line `argv`, the process's own by default, and return its exit code.
+
+    Raises SystemExit where argparse does: 2 for wrong usage, 0 for --help.
+    """
+    words = list(sys.argv[1:] if argv is None else argv)
+    parser = argparse.ArgumentParser(prog="gateway", description="A sidecar reverse proxy.")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    asked = next((word for word in words if word in COMMANDS), None)
+    for name, purpose in COMMANDS.items():
+        command = commands.add_parser(name, help=purpose, description=purpose[0].upper() + purpose[1:] + ".")
+        if name == asked:
+            module = import_module(f"gateway.cli.{name}")
+            module.add(command)
+            command.set_defaults(main=module.main)
+    args = parser.parse_args(words)
+    try:
+        code: int = args.main(args)
+        sys.stdout.flush()
+    except ConfigError as error:
+        print(error, file=sys.stderr)
+        return WRONG_CONFIG
+    except BrokenPipeError:
+        # Whoever read our output has left; nothing is wrong, and the interpreter's own flush must not fail either.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return FINE
+    except OSError as error:
+        print(f"gateway: {error}", file=sys.stderr)
+        return UNAVAILABLE
+    return code

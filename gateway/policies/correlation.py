@@ -1,0 +1,70 @@
+"""`correlation:` the field that carries the correlation id, and whether traces that begin here are sampled."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from gateway.entropy import Entropy
+from gateway.exchange import Exchange
+from gateway.rules import correlation, trace_context
+from gateway.settings.types import Section, Switch, Text
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]{1,100}")
+
+# Fields that mean something else, or that do not travel end to end.
+_TAKEN_NAMES = (
+    "accept accept-encoding accept-language age allow authorization cache-control cache-status connection "
+    "content-encoding content-language content-length content-location content-range content-type cookie date etag "
+    "expect expires forwarded from host if-match if-modified-since if-none-match if-range if-unmodified-since "
+    "keep-alive last-modified link location origin pragma proxy-authenticate proxy-authorization "
+    "proxy-authentication-info proxy-connection proxy-status range ratelimit ratelimit-policy referer retry-after "
+    "server set-cookie te traceparent tracestate trailer transfer-encoding upgrade user-agent vary via "
+    "www-authenticate x-forwarded-for x-forwarded-host x-forwarded-proto"
+)
+_TAKEN = frozenset(_TAKEN_NAMES.split())
+
+
+def field_name(text: str) -> str:
+    """A header field's name that is free to carry an id (RFC 9110, section 5.1)."""
+    if not _TOKEN.fullmatch(text):
+        raise ValueError("not the name of a header field")
+    if text.lower() in _TAKEN:
+        raise ValueError("this field has a meaning of its own and cannot carry the correlation id")
+    return str(text)
+
+_NONE: list[bytes] = []
+
+
+class Correlation(Section):
+    """How requests are told apart and traced."""
+
+    header: Annotated[str, Text(read=field_name)] = "X-Correlation-ID"
+    """The field that carries the id: from the client if well-formed, to the upstream, and on the response."""
+    sampled: Annotated[bool, Switch()] = True
+    """The sampled flag of traces that begin here (W3C Trace Context, section 3.2.2.5.1)."""
+
+
+class Stamp:
+    """Gives each exchange its correlation id and its place in a trace."""
+
+    __slots__ = ("_entropy", "_header", "_name", "_sampled")
+
+    def __init__(self, settings: Correlation, entropy: Entropy) -> None:
+        self._header = settings.header.encode("ascii")
+        self._name = self._header.lower()
+        self._sampled = settings.sampled
+        self._entropy = entropy
+
+    def open(self, exchange: Exchange) -> None:
+        """Set the exchange's ids, the response's line, and the lines that the upstream gets."""
+        noted = exchange.head.noted
+        random = self._entropy.take(40)
+        exchange.correlation_id = chosen = correlation.choose(noted.get(self._name, _NONE), random[:16])
+        exchange.stamp = line = b"%b: %b\r\n" % (self._header, chosen.encode("ascii"))
+        exchange.trace = trace = trace_context.join(
+            noted.get(b"traceparent", _NONE), noted.get(b"tracestate", _NONE), random[16:], self._sampled
+        )
+        exchange.added.append(b"%btraceparent: %b\r\n" % (line, trace.traceparent))
+        if trace.tracestate:
+            exchange.added.append(b"tracestate: %b\r\n" % trace.tracestate)

@@ -1,0 +1,78 @@
+"""From a file, or no file, to `Settings`.
+
+text --document--> nodes --reading, fill--> data --models, checks--> Settings
+         |                    |                       |
+         one fatal mistake    mistakes                mistakes, placed by explain
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from gateway.settings.advice import advise
+from gateway.settings.checks import check
+from gateway.settings.document import LARGEST, Scalar, Unreadable, compose, decode
+from gateway.settings.explain import explain
+from gateway.settings.fill import Filler
+from gateway.settings.listener import Ingress, Route
+from gateway.settings.mistakes import ConfigError, Mistake
+from gateway.settings.reading import Reading
+from gateway.settings.root import Settings
+from gateway.settings.upstream import Upstream
+from gateway.settings.values import parse_url
+
+
+def load(path: str, env: Mapping[str, str]) -> Settings:
+    """Read a file. Raises OSError when it cannot be had, ConfigError with all its mistakes when it is wrong."""
+    with Path(path).open("rb") as file:
+        raw = file.read(LARGEST + 1)
+    try:
+        text = decode(raw)
+    except Unreadable as error:
+        raise ConfigError([Mistake(path, error.line, error.column, error.message)]) from None
+    return loads(text, path, env)
+
+
+def loads(text: str, name: str, env: Mapping[str, str]) -> Settings:
+    """Read a text. `name` stands for the file in mistakes; relative `${file:...}` paths begin in its folder.
+
+    Raises ConfigError with all the mistakes.
+    """
+    try:
+        root = compose(text)
+    except Unreadable as error:
+        raise ConfigError([Mistake(name, error.line, error.column, error.message)]) from None
+    if root is None or (isinstance(root, Scalar) and root.null):
+        raise ConfigError([Mistake(name, 1, 1, "the file says nothing; it needs ingress, egress or both")])
+    reading = Reading(name, Filler(env, os.path.dirname(name)))
+    data = reading.data(root)
+    if not isinstance(data, dict):
+        raise ConfigError([Mistake(name, *reading.place(()), "the file must be a mapping (key: value)")])
+    mistakes = reading.mistakes
+    for loc, message in check(data):
+        if not reading.is_settled(loc):
+            mistakes.append(Mistake(name, *reading.place(loc), message))
+    try:
+        settings = Settings.model_validate(data)
+    except ValidationError as error:
+        mistakes.extend(explain(error, reading, Settings))
+        # Not chained: the original holds the input, secrets included.
+        raise ConfigError(mistakes) from None
+    if mistakes:
+        raise ConfigError(mistakes)
+    return settings.warned(Mistake(name, *reading.key_place(loc), message) for loc, message in advise(settings))
+
+
+def for_app(url: str) -> Settings:
+    """What `--app URL` alone means: ingress on 0.0.0.0:8080 in front of one app, and metrics on 0.0.0.0:9090."""
+    try:
+        app = parse_url(url)
+    except ValueError as error:
+        raise ConfigError([Mistake("--app", 1, 1, str(error))]) from None
+    return Settings(
+        ingress=Ingress(routes=(Route(path="/**", upstream="app"),)), upstreams={"app": Upstream(url=app)}
+    )

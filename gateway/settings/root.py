@@ -1,0 +1,74 @@
+"""The whole config as one frozen value, and its short sections: `drain:`, `metrics:` and `log:`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Annotated, ClassVar
+
+from pydantic import Field, PrivateAttr
+
+from gateway.policies.correlation import Correlation
+from gateway.settings.listener import Egress, Ingress
+from gateway.settings.mistakes import Mistake
+from gateway.settings.types import Alternative, Choice, Duration, Section, Text, parse_name
+from gateway.settings.upstream import Upstream
+from gateway.settings.values import Address, parse_address
+
+
+class Drain(Section):
+    """How the gateway stops."""
+
+    delay: Annotated[float, Duration(high=3600)] = 5.0
+    """On SIGTERM, how long the listeners stay open while /readyz already says 503."""
+    timeout: Annotated[float, Duration(high=3600)] = 20.0
+    """Then, how long exchanges in flight may take to finish."""
+
+
+class Metrics(Section):
+    """The read-only listener: /metrics /livez /readyz /health."""
+
+    bind: Annotated[Address, Text(read=parse_address)] = Address("0.0.0.0", 9090)  # noqa: S104  (Prometheus comes from outside)
+    """Address and port."""
+
+
+class Log(Section):
+    """What the gateway says about itself."""
+
+    level: Annotated[str, Choice(words=("debug", "info", "warning", "error"))] = "info"
+    """The least severe that is still said; access lines are not counted among these."""
+    format: Annotated[str, Choice(words=("json", "text"))] = "json"
+    """One JSON object a line, or text for people."""
+
+
+class Settings(Section):
+    """The config."""
+
+    NOT_YET: ClassVar[frozenset[str]] = frozenset({"admin", "flags", "startup_wait", "state"})
+
+    ingress: Annotated[Ingress | None, Alternative()] = None
+    """In front of the app."""
+    egress: Annotated[Egress | None, Alternative()] = None
+    """The app's calls out."""
+    upstreams: dict[Annotated[str, Text(read=parse_name)], Upstream] = Field(default_factory=dict)
+    """Where requests go, by name."""
+    drain: Drain = Drain()
+    """How the gateway stops."""
+    correlation: Correlation = Correlation()
+    """How requests are told apart and traced."""
+    metrics: Annotated[Metrics | None, Alternative()] = Metrics()
+    """The read-only listener; `false` for none."""
+    log: Log = Log()
+    """What the gateway says about itself."""
+
+    _warnings: tuple[Mistake, ...] = PrivateAttr(default=())
+
+    @property
+    def warnings(self) -> tuple[Mistake, ...]:
+        """What is allowed but probably not meant, in the file's order."""
+        return self._warnings
+
+    def warned(self, warnings: Iterable[Mistake]) -> Settings:
+        """The same with these warnings."""
+        copy = self.model_copy()
+        copy._warnings = tuple(sorted(set(warnings)))  # noqa: SLF001  (our own)
+        return copy
