@@ -88,6 +88,7 @@ class MethodNotAllowed(RequestError):
         self.allowed = allowed
 
     def fields(self) -> Fields:
+        """The Allow field."""
         return [(b"Allow", ", ".join(self.allowed).encode("ascii"))]
 
 

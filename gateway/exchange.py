@@ -11,6 +11,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    import asyncio
+
+    from gateway.errors import GatewayError
     from gateway.rules.request_head import RequestHead
     from gateway.rules.trace_context import Trace
 
@@ -59,6 +62,10 @@ class Client(Protocol):
     #: Who is asked to hold back while `write_paused`.
     source: Source | None
 
+    @property
+    def draining(self) -> bool:
+        """Whether responses must tell the client to go elsewhere."""
+
     def write(self, data: bytes) -> None:
         """Send bytes as they are."""
 
@@ -68,8 +75,8 @@ class Client(Protocol):
     async def drained(self) -> None:
         """Wait until the client has taken nearly everything written."""
 
-    def into_tunnel(self) -> tuple[Any, bytes]:
-        """Give up the transport to a tunnel: the transport and the bytes that came too early."""
+    def into_tunnel(self) -> tuple[asyncio.Transport, asyncio.Protocol, bytes]:
+        """Give up the transport to a tunnel: it, who is to hear of its loss, and the bytes that came too early."""
 
 
 class RequestBody:
@@ -78,20 +85,27 @@ class RequestBody:
     Until a sink is attached, at most `BODY_BUFFER` bytes (and what one read brought) wait here.
     """
 
-    __slots__ = ("_parts", "_sink", "_size", "complete", "received", "source")
+    __slots__ = ("_copy", "_copy_size", "_parts", "_sink", "_size", "complete", "error", "received", "source")
 
     def __init__(self, source: Source | None) -> None:
         self.source = source
         self.complete = source is None
         self.received = 0
+        #: Why the rest of the body will never come, though the client is still there.
+        self.error: GatewayError | None = None
         self._parts: list[bytes] = []
         self._size = 0
         self._sink: BodySink | None = None
+        # What has gone to the sink, while a second sink may need it again.
+        self._copy: list[bytes] | None = None
+        self._copy_size = 0
 
     def feed(self, data: bytes) -> None:
         """Take what the client sent."""
         self.received += len(data)
         if self._sink is not None:
+            if self._copy is not None:
+                self._remember(data)
             self._sink.chunk(data)
             return
         self._parts.append(data)
@@ -105,20 +119,45 @@ class RequestBody:
         if self._sink is not None:
             self._sink.end([])
 
+    def fail(self, error: GatewayError) -> None:
+        """Take note that the rest will not come: it is malformed, or comes too slowly."""
+        self.error = error
+
     def attach(self, sink: BodySink) -> None:
         """Send what is here, and what still comes, to `sink`."""
         self._sink = sink
         parts, self._parts, self._size = self._parts, [], 0
         for part in parts:
+            if self._copy is not None:
+                self._remember(part)
             sink.chunk(part)
         if self.complete:
             sink.end([])
         elif self.source is not None:
             self.source.resume_reading()
 
-    def detach(self) -> None:
-        """Take no more: what still comes waits here again, and the client is held back."""
+    def keep_copy(self) -> None:
+        """From here on, be ready to send the body once more, as long as it is small."""
+        if self._copy is None and self._sink is None and self.source is not None:
+            self._copy = []
+
+    def rewind(self) -> bool:
+        """Make ready for another sink from the first byte on; False when that cannot be done."""
+        if self.source is None or self._sink is None:
+            return True
+        if self._copy is None:
+            return False
+        self._parts, self._size = self._copy, self._copy_size
+        self._copy, self._copy_size = None, 0
         self._sink = None
+        return True
+
+    def _remember(self, data: bytes) -> None:
+        self._copy_size += len(data)
+        if self._copy_size > BODY_BUFFER:
+            self._copy = None
+        elif self._copy is not None:
+            self._copy.append(data)
 
     def discard(self) -> None:
         """Forget what is here and whatever still comes."""
@@ -146,6 +185,7 @@ class Exchange:
 
     __slots__ = (
         "_at_end",
+        "added",
         "body",
         "bytes_out",
         "client",
@@ -154,13 +194,16 @@ class Exchange:
         "error",
         "head",
         "host",
+        "keep_alive",
         "listener",
         "path",
         "peer",
         "proto",
         "query",
+        "refused",
         "responded",
         "route",
+        "stamp",
         "started",
         "status",
         "trace",
@@ -191,8 +234,16 @@ class Exchange:
         #: What the client calls us, and by which scheme; for X-Forwarded-Host and -Proto.
         self.host = head.host
         self.proto = b"http"
+        #: Whether the connection may carry another request behind this one.
+        self.keep_alive = head.keep_alive
+        #: Set by the listener on what could not become a request.
+        self.refused: GatewayError | None = None
         self.correlation_id = ""
+        #: The correlation header's line, for the response.
+        self.stamp = b""
         self.trace: Trace | None = None
+        #: Header lines to add to the request on its way to the upstream.
+        self.added: list[bytes] = []
         self.route: Any = None
         self.upstream = ""
         self.upstream_seconds = 0.0

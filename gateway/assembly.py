@@ -1,0 +1,315 @@
+"""Settings to a running gateway: the only place that knows every part, imported by the command line alone.
+
+`start` brings everything up, `apply` swaps a new config in between two requests, `drain` ends it. What belongs to
+a name (a breaker's state, a route's counts, an upstream's connections where its address is the same) outlives a
+reload.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from functools import partial
+from time import monotonic
+
+from gateway import build
+from gateway.entropy import Entropy
+from gateway.errors import GatewayError
+from gateway.exchange import Exchange
+from gateway.listeners.listener import Listener
+from gateway.listeners.metrics import MetricsListener
+from gateway.pipeline import Pipeline, Snapshot
+from gateway.rules import request_head, response_head
+from gateway.settings import Listener as ListenerSettings
+from gateway.settings import Settings
+from gateway.telemetry.access_log import AccessLog
+from gateway.telemetry.health import Health, State
+from gateway.telemetry.log import Log
+from gateway.telemetry.loop_lag import LoopLag
+from gateway.telemetry.metrics import Metrics
+from gateway.upstreams.breaker import Breaker
+from gateway.upstreams.upstream import Upstream
+
+INGRESS, EGRESS = "ingress", "egress"
+
+#: At most one line about malformed requests in so many seconds; the rest is counted.
+_MALFORMED_LOG_INTERVAL = 10.0
+
+
+class Journal:
+    """Tells the logs and the metrics what has become of exchanges."""
+
+    def __init__(self, metrics: Metrics, log: Log, access_log: AccessLog) -> None:
+        self._metrics = metrics
+        self._log = log
+        self._access_log = access_log
+        #: Whether access lines are written.
+        self.access = True
+
+    def finished(self, exchange: Exchange, now: float) -> None:
+        """One access line."""
+        if self.access:
+            self._access_log.write(exchange, now)
+
+    def malformed(self, exchange: Exchange, error: GatewayError, now: float) -> None:  # noqa: ARG002
+        """A count for each, a line for the first in a while: a flood of them must not become a flood of lines."""
+        self._metrics.listener(exchange.listener).malformed_request()
+        self._log.limited(f"malformed:{exchange.listener}", _MALFORMED_LOG_INTERVAL).warning(
+            "malformed_request",
+            listener=exchange.listener,
+            client=exchange.peer,
+            detail=error.detail,
+            correlation_id=exchange.correlation_id,
+        )
+
+    def bug(self, where: str, error: BaseException) -> None:
+        """A traceback of ours, once in a while."""
+        self._log.limited(f"bug:{where}", 1.0).error("internal_error", where=where, error=repr(error))
+        self._log.exception("internal_error", error, where=where)
+
+
+@dataclass(slots=True)
+class _Running:
+    """A listener with the address its config names and the pipeline behind it."""
+
+    bind: tuple[str, int]
+    listener: Listener
+    pipeline: Pipeline
+
+
+class Gateway:
+    """A gateway in this process, on the running event loop."""
+
+    def __init__(self, settings: Settings, log: Log, access_log: AccessLog, metrics: Metrics, health: Health) -> None:
+        self.settings = settings
+        self._log = log
+        self._access_log = access_log
+        self._metrics = metrics
+        self._health = health
+        self._journal = Journal(metrics, log, access_log)
+        self._entropy = Entropy()
+        self._lag = LoopLag(metrics.loop_lag)
+        self._upstreams: dict[str, Upstream] = {}
+        self._breakers: dict[str, Breaker] = {}
+        self._running: dict[str, _Running] = {}
+        self._metrics_listener: MetricsListener | None = None
+        self._metrics_bind: tuple[str, int] | None = None
+        self._leaving: set[asyncio.Task[bool]] = set()
+
+    async def start(self) -> None:
+        """Bring everything up. Raises OSError when an address cannot be had."""
+        self._lag.start()
+        self._health.part("event_loop", self._lag.health)
+        self._health.part("access_log", self._access_log.health)
+        self._health.part("config", self._config_state)
+        await self.apply(self.settings)
+        self._health.ready()
+        self._log.info("ready")
+
+    async def apply(self, settings: Settings) -> None:
+        """Serve by these settings from the next request on.
+
+        Raises OSError when something they name (an address, a certificate) cannot be had; nothing has changed then.
+        """
+        upstreams = self._build_upstreams(settings)
+        sections = {INGRESS: settings.ingress, EGRESS: settings.egress}
+        opened: dict[str, _Running] = {}
+        try:
+            for name, section in sections.items():
+                if section is not None and not self._keeps_address(name, section):
+                    opened[name] = await self._open(name, section, settings, upstreams)
+            await self._move_metrics(settings)
+        except OSError:
+            for running in opened.values():
+                running.listener.stop_accepting()
+            for name, upstream in upstreams.items():
+                if self._upstreams.get(name) is not upstream:
+                    upstream.pool.retire()
+            raise
+        # Nothing can fail any more.
+        for name, section in sections.items():
+            self._swap(name, section, settings, upstreams, opened)
+        self._keep(settings, upstreams)
+        self._journal.access = settings.log.access
+        self._log.configure(fmt=settings.log.format, level=settings.log.level)
+        self._access_log.configure(fmt=settings.log.format)
+        self.settings = settings
+
+    def begin_draining(self) -> None:
+        """Readiness goes, and ingress tells its clients to go elsewhere; everything is still served."""
+        self._health.draining()
+        self._log.info("draining")
+        if INGRESS in self._running:
+            self._running[INGRESS].listener.draining = True
+
+    async def drain(self, within: float) -> bool:
+        """End within so many seconds: ingress first, then egress, which the app may need until its last answer.
+
+        True when nothing had to be cut.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + within
+        clean = True
+        for name in (INGRESS, EGRESS):
+            running = self._running.pop(name, None)
+            if running is not None:
+                running.listener.draining = True
+                running.listener.stop_accepting()
+                clean &= await running.listener.drain(deadline)
+        for task in list(self._leaving):
+            task.cancel()
+        for upstream in self._upstreams.values():
+            await upstream.pool.close()
+        if self._metrics_listener is not None:
+            await self._metrics_listener.stop()
+        self._lag.stop()
+        self._log.info("stopped", clean=clean)
+        return clean
+
+    # ---- inside
+
+    def _build_upstreams(self, settings: Settings) -> dict[str, Upstream]:
+        """New upstreams, and the old ones where address, certificates and key are the same."""
+        interest = response_head.Interest(settings.correlation.header)
+        upstreams: dict[str, Upstream] = {}
+        for name, section in settings.upstreams.items():
+            before = self.settings.upstreams.get(name)
+            current = self._upstreams.get(name)
+            same = before is not None and all(
+                getattr(before, key) == getattr(section, key) for key in ("url", "tls", "api_key", "preset")
+            )
+            if current is not None and same:
+                upstreams[name] = current
+            else:
+                upstreams[name] = build.upstream(name, section, interest, None, self._metrics)
+        return upstreams
+
+    def _keeps_address(self, name: str, section: ListenerSettings) -> bool:
+        running = self._running.get(name)
+        return running is not None and running.bind == (section.bind.host, section.bind.port)
+
+    async def _open(
+        self, name: str, section: ListenerSettings, settings: Settings, upstreams: dict[str, Upstream]
+    ) -> _Running:
+        pipeline = Pipeline(self._snapshot(name, section, settings, upstreams), self._journal)
+        part = self._metrics.listener(name)
+        interest = request_head.Interest(settings.correlation.header, ingress=name == INGRESS)
+        listener = Listener(name, section.limits, interest, pipeline.serve, self._journal.bug, part)
+        host, port = await listener.start(section.bind.host, section.bind.port)
+        self._log.info("listening", listener=name, address=_shown(host, port))
+        return _Running((section.bind.host, section.bind.port), listener, pipeline)
+
+    def _snapshot(
+        self, name: str, section: ListenerSettings, settings: Settings, upstreams: dict[str, Upstream]
+    ) -> Snapshot:
+        def warn(peer: str) -> None:
+            self._log.warning(
+                "forwarded_fields_dropped",
+                listener=name,
+                peer=peer,
+                hint="a peer in a private network sends X-Forwarded-* fields; is it a proxy for trusted_proxies?",
+            )
+
+        return build.snapshot(
+            name, section, upstreams, settings.upstreams, settings.correlation, self._entropy, self._metrics, warn
+        )
+
+    def _swap(
+        self,
+        name: str,
+        section: ListenerSettings | None,
+        settings: Settings,
+        upstreams: dict[str, Upstream],
+        opened: dict[str, _Running],
+    ) -> None:
+        """Put one listener's new snapshot, or its successor, in place."""
+        running = self._running.get(name)
+        if section is None or name in opened:
+            if running is not None:
+                self._let_go(self._running.pop(name).listener, settings.drain.timeout)
+            if name in opened:
+                self._running[name] = opened[name]
+        elif running is not None:
+            before = running.pipeline.snapshot
+            running.pipeline.snapshot = after = self._snapshot(name, section, settings, upstreams)
+            running.listener.reconfigure(
+                section.limits, request_head.Interest(settings.correlation.header, ingress=name == INGRESS)
+            )
+            for route in {route.name for route in before.routes} - {route.name for route in after.routes}:
+                self._metrics.forget_route(name, route)
+        if name in self._running:
+            self._health.part(name, lambda: ("healthy", ""))
+        else:
+            self._health.forget(name)
+
+    def _let_go(self, listener: Listener, timeout: float) -> None:
+        """Have a listener that is no longer wanted finish what it has."""
+        listener.draining = True
+        listener.stop_accepting()
+        task = asyncio.get_running_loop().create_task(listener.drain(monotonic() + timeout))
+        self._leaving.add(task)
+        task.add_done_callback(self._leaving.discard)
+
+    def _keep(self, settings: Settings, upstreams: dict[str, Upstream]) -> None:
+        """Give the upstreams that stay their settings and breakers, and let the others go."""
+        for name, upstream in upstreams.items():
+            section = settings.upstreams[name]
+            upstream.pool.limits = section.pool
+            upstream.pool.interest = response_head.Interest(settings.correlation.header)
+            if section.breaker is None:
+                self._breakers.pop(name, None)
+            elif name in self._breakers:
+                self._breakers[name].reconfigure(build.rule(section.breaker), section.breaker.statuses)
+            else:
+                self._breakers[name] = build.breaker(name, section.breaker, self._breaker_moved)
+            upstream.breaker = breaker = self._breakers.get(name)
+            part = self._metrics.upstream(name)
+            part.watch_connections(upstream.pool.states)
+            part.breaker = None if breaker is None else partial(_breaker_state, breaker)
+            self._health.part(f"upstream:{name}", partial(_breaker_health, breaker))
+        for name, upstream in self._upstreams.items():
+            if upstreams.get(name) is not upstream:
+                upstream.pool.retire()
+            if name not in upstreams:
+                self._metrics.forget_upstream(name)
+                self._health.forget(f"upstream:{name}")
+                self._breakers.pop(name, None)
+        self._upstreams = upstreams
+
+    def _breaker_moved(self, name: str, old: str, new: str) -> None:
+        self._metrics.upstream(name).transition(new.replace("-", "_"))
+        self._log.warning("breaker", upstream=name, state=new, was=old)
+
+    async def _move_metrics(self, settings: Settings) -> None:
+        wanted = None if settings.metrics is None else (settings.metrics.bind.host, settings.metrics.bind.port)
+        if wanted == self._metrics_bind:
+            return
+        before = self._metrics_listener
+        after = None
+        if wanted is not None:
+            after = MetricsListener(self._metrics, self._health)
+            host, port = await after.start(*wanted)
+            self._log.info("listening", listener="metrics", address=_shown(host, port))
+        self._metrics_listener, self._metrics_bind = after, wanted
+        if before is not None:
+            await before.stop()
+
+    def _config_state(self) -> tuple[State, str]:
+        if self._metrics.config.ok:
+            return "healthy", ""
+        return "degraded", "the newest config was refused; the one before it is in use"
+
+
+def _breaker_state(breaker: Breaker) -> int:
+    return breaker.state(monotonic())
+
+
+def _breaker_health(breaker: Breaker | None) -> tuple[State, str]:
+    state = 0 if breaker is None else breaker.state(monotonic())
+    if state == 0:
+        return "healthy", ""
+    return "degraded", "the breaker is open" if state == 2 else "the breaker is half-open"
+
+
+def _shown(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,0 +1,100 @@
+"""From settings to the parts that serve: one upstream, one listener's snapshot. Only assembly imports this."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable
+
+from gateway.entropy import Entropy
+from gateway.pipeline import Route, Snapshot
+from gateway.policies.breaker import Breaker as BreakerSettings
+from gateway.policies.correlation import Correlation, Stamp
+from gateway.policies.timeout import resolve
+from gateway.policies.trusted_proxies import ClientAddress
+from gateway.providers import PRESETS
+from gateway.rules.breaker import BreakerRule
+from gateway.rules.response_head import Interest
+from gateway.rules.routing import Router
+from gateway.settings import Listener, Tls, Upstream
+from gateway.telemetry.metrics import Metrics
+from gateway.upstreams.breaker import Breaker
+from gateway.upstreams.connector import Connector, Endpoint
+from gateway.upstreams.forward import Way
+from gateway.upstreams.pool import Pool
+from gateway.upstreams.upstream import Upstream as RunningUpstream
+
+NO_ROUTE = "none"
+
+
+def upstream(
+    name: str, settings: Upstream, interest: Interest, breaker: Breaker | None, metrics: Metrics
+) -> RunningUpstream:
+    """An upstream with a pool of its own. Raises OSError when a certificate file cannot be read."""
+    url = settings.url
+    tls = _tls(settings.tls) if url.scheme == "https" else None
+    endpoint = Endpoint(url.host, url.port, tls, settings.tls.server_name or url.host)
+    auth: tuple[bytes, ...] = ()
+    credentials: frozenset[bytes] = frozenset()
+    if settings.api_key is not None and settings.preset is not None:
+        preset = PRESETS[settings.preset]
+        fields = preset.auth(settings.api_key.get_secret_value())
+        auth = tuple(b"%b: %b\r\n" % pair for pair in fields)
+        if fields:
+            credentials = frozenset(preset.credentials)
+    part = metrics.upstream(name)
+    pool = Pool(Connector(endpoint), settings.pool, interest)
+    part.watch_connections(pool.states)
+    return RunningUpstream(name, url.authority.encode(), url.path.encode(), pool, breaker, part, auth, credentials)
+
+
+def breaker(name: str, settings: BreakerSettings, moved: Callable[[str, str, str], None]) -> Breaker:
+    """A closed breaker."""
+    return Breaker(name, rule(settings), settings.statuses, moved)
+
+
+def rule(settings: BreakerSettings) -> BreakerRule:
+    """A breaker's settings as the rule that decides."""
+    return BreakerRule(
+        failures=settings.failures,
+        reset=settings.reset,
+        successes=settings.successes,
+        share=settings.share,
+        window=settings.window,
+        min_calls=settings.min_calls,
+    )
+
+
+def snapshot(
+    name: str,
+    settings: Listener,
+    upstreams: dict[str, RunningUpstream],
+    upstream_settings: dict[str, Upstream],
+    correlation: Correlation,
+    entropy: Entropy,
+    metrics: Metrics,
+    warn: Callable[[str], None],
+) -> Snapshot:
+    """What a listener's requests meet."""
+    egress = name == "egress"
+    routes = []
+    for route in settings.routes:
+        timeouts = resolve(upstream_settings[route.upstream].timeout, settings.timeout, route.timeout)
+        way = Way(upstreams[route.upstream], timeouts, (route.strip_prefix or "").encode(), own_host=egress)
+        routes.append(Route(route.name, way, metrics.route(name, route.name)))
+    return Snapshot(
+        egress=egress,
+        stamp=Stamp(correlation, entropy),
+        address=ClientAddress(settings.trusted_proxies, warn, ingress=not egress),
+        router=Router([(route.path, route.methods) for route in settings.routes]),
+        routes=routes,
+        no_route=Route(NO_ROUTE, None, metrics.route(name, NO_ROUTE)),
+    )
+
+
+def _tls(settings: Tls) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=settings.ca)
+    context.set_alpn_protocols(["http/1.1"])
+    if not settings.verify:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context

@@ -1,0 +1,59 @@
+"""`gateway run`: the gateway, until a signal ends it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import gc
+import os
+import sys
+
+import uvloop
+
+from gateway import settings
+from gateway.assembly import Gateway
+from gateway.lifecycle import Lifecycle
+from gateway.settings import Settings
+from gateway.telemetry.access_log import AccessLog
+from gateway.telemetry.health import Health
+from gateway.telemetry.log import Log, capture_stdlib
+from gateway.telemetry.metrics import Metrics
+
+#: Exchanges are not cyclic; the collector need not look for cycles among them every few requests.
+_GC_THRESHOLDS = (50_000, 20, 50)
+
+
+def add(parser: argparse.ArgumentParser) -> None:
+    """Register the arguments."""
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--config", metavar="FILE", help="the config file; changes in it are taken up while running")
+    source.add_argument("--app", metavar="URL", help="no file: sensible defaults in front of this app")
+
+
+def main(args: argparse.Namespace) -> int:
+    """Run until SIGTERM or SIGINT. ConfigError and OSError go to the caller, which knows their exit codes."""
+    loaded = settings.load(args.config, os.environ) if args.config else settings.for_app(args.app)
+    log = Log(sys.stderr, fmt=loaded.log.format, level=loaded.log.level)
+    for warning in settings.warnings(loaded):
+        log.warning("config", place=f"{warning.file}:{warning.line}:{warning.column}", message=warning.message)
+    capture_stdlib(log)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_run(loaded, log, args.config))
+    finally:
+        log.close()
+    return 0
+
+
+async def _run(loaded: Settings, log: Log, path: str | None) -> None:
+    metrics, health = Metrics(), Health()
+    access_log = AccessLog(sys.stdout, metrics, log, fmt=loaded.log.format)
+    gateway = Gateway(loaded, log, access_log, metrics, health)
+    lifecycle = Lifecycle(gateway, log, metrics, path, (lambda: settings.load(path, os.environ)) if path else None)
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_GC_THRESHOLDS)
+    try:
+        await lifecycle.run()
+    finally:
+        access_log.close()

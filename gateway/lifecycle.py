@@ -1,0 +1,134 @@
+"""A process's life round a gateway: signals, the config file's changes, draining, the end.
+
+SIGTERM drains with the delay, SIGINT without; either of them again changes nothing, but SIGINT ends the delay.
+SIGHUP, or the file's content changing, reads the config again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import watchfiles
+
+from gateway.assembly import Gateway
+from gateway.settings import ConfigError, Settings
+from gateway.telemetry.log import Log
+from gateway.telemetry.metrics import Metrics
+
+#: Where the system tells nothing of changes (some network file systems), they are seen after so many seconds.
+_LOOK_ANYWAY = 10
+
+#: At most so many of a wrong config's mistakes go into its log line.
+_MISTAKES_SHOWN = 20
+
+
+class Lifecycle:
+    """Runs a gateway until a signal ends it. `read` reads the settings again; None when there is no file."""
+
+    def __init__(
+        self, gateway: Gateway, log: Log, metrics: Metrics, path: str | None, read: Callable[[], Settings] | None
+    ) -> None:
+        self._gateway = gateway
+        self._log = log
+        self._metrics = metrics
+        self._path = path
+        self._read = read
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._reload = asyncio.Event()
+        self._seen = _digest(path)
+
+    async def run(self) -> None:
+        """Serve until told to stop, then drain. Raises OSError when an address cannot be had at the start."""
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGTERM, self._stop.set)
+        loop.add_signal_handler(signal.SIGINT, self._interrupt)
+        loop.add_signal_handler(signal.SIGHUP, self._reload.set)
+        await self._gateway.start()
+        tasks = [loop.create_task(self._reloads())]
+        if self._path is not None:
+            tasks.append(loop.create_task(self._watch(Path(self._path))))
+        try:
+            await self._stop.wait()
+            await self._end()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def _interrupt(self) -> None:
+        self._hurry.set()
+        self._stop.set()
+
+    async def _end(self) -> None:
+        self._gateway.begin_draining()
+        drain = self._gateway.settings.drain
+        try:
+            async with asyncio.timeout(drain.delay):
+                await self._hurry.wait()
+        except TimeoutError:
+            pass
+        await self._gateway.drain(drain.timeout)
+
+    async def _reloads(self) -> None:
+        """One reload at a time, however many are asked for meanwhile."""
+        while True:
+            await self._reload.wait()
+            self._reload.clear()
+            if self._stop.is_set():
+                return
+            if self._read is None:
+                self._log.info("reload_ignored", reason="there is no config file")
+                continue
+            self._seen = await asyncio.to_thread(_digest, self._path)
+            try:
+                settings = await asyncio.to_thread(self._read)
+                await self._gateway.apply(settings)
+            except ConfigError as error:
+                self._refused([str(mistake) for mistake in error.mistakes[:_MISTAKES_SHOWN]])
+            except Exception as error:  # noqa: BLE001 - whatever a reload meets, what runs goes on running
+                self._refused([f"{type(error).__name__}: {error}"])
+            else:
+                self._metrics.config.reloaded(ok=True, at=time.time())
+                self._log.info("config_reloaded")
+
+    def _refused(self, mistakes: list[str]) -> None:
+        self._metrics.config.reloaded(ok=False, at=time.time())
+        self._log.error("config_refused", mistakes=mistakes)
+
+    async def _watch(self, path: Path) -> None:
+        """Ask for a reload when the file's content is another one.
+
+        The directory is watched, not the file: a ConfigMap changes by a symlink beside it, editors by a rename.
+        """
+        while True:
+            try:
+                async for _ in watchfiles.awatch(
+                    path.parent,
+                    recursive=False,
+                    debounce=200,
+                    step=50,
+                    rust_timeout=_LOOK_ANYWAY * 1000,
+                    yield_on_timeout=True,
+                    watch_filter=None,
+                ):
+                    digest = await asyncio.to_thread(_digest, self._path)
+                    if digest is not None and digest != self._seen:
+                        self._seen = digest
+                        self._reload.set()
+            except (OSError, RuntimeError) as error:
+                self._log.limited("watch", 300.0).warning("config_not_watched", error=str(error))
+            await asyncio.sleep(_LOOK_ANYWAY)
+
+
+def _digest(path: str | None) -> bytes | None:
+    """What the file holds; None while there is no such file."""
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).digest() if path is not None else None
+    except OSError:
+        return None

@@ -1,0 +1,151 @@
+"""A listening socket and its connections: accepting, sweeping for what waits too long, and draining."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Protocol
+
+from gateway.exchange import Exchange
+from gateway.listeners.client_connection import CLOSING, ClientConnection
+from gateway.rules.request_head import Interest
+
+#: How often connections are looked at, in seconds: at least four times in the shortest limit.
+_SLOWEST_SWEEP, _FASTEST_SWEEP = 0.5, 0.02
+
+#: How long a connection that is idle when its listener stops may still begin a request, in seconds.
+_LAST_CHANCE = 0.5
+
+_FULL = (
+    b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\n"
+    b"Proxy-Status: gateway; error=connection_limit_reached\r\nConnection: close\r\n\r\n"
+)
+
+
+class Limits(Protocol):
+    """What one client may take. Times in seconds, sizes in bytes, `body_rate` in bytes a second."""
+
+    connections: int
+    request_line: int
+    header_size: int
+    header_count: int
+    header_timeout: float
+    body_timeout: float
+    body_rate: int
+    keep_alive: float
+    write_timeout: float
+    linger: float
+
+
+class ConnectionMetrics(Protocol):
+    """Where connections are counted."""
+
+    def opened(self) -> None:
+        """One has come."""
+
+    def closed(self) -> None:
+        """One has gone."""
+
+    def refuse(self) -> None:
+        """One was turned away."""
+
+
+class Listener:
+    """Accepts clients on one address and has their exchanges served."""
+
+    def __init__(
+        self,
+        name: str,
+        limits: Limits,
+        interest: Interest,
+        serve: Callable[[Exchange], Awaitable[None]],
+        log_bug: Callable[[str, BaseException], None],
+        metrics: ConnectionMetrics,
+    ) -> None:
+        self.name = name
+        self.limits = limits
+        self.interest = interest
+        self.serve = serve
+        self.log_bug = log_bug
+        self._metrics = metrics
+        self.connections: set[ClientConnection] = set()
+        #: True from the first sign of an end: responses then say `Connection: close`.
+        self.draining = False
+        self._server: asyncio.Server | None = None
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._empty: asyncio.Event = asyncio.Event()
+        self._empty.set()
+
+    async def start(self, host: str, port: int) -> tuple[str, int]:
+        """Listen; the real address. Raises OSError when it cannot be had."""
+        loop = asyncio.get_running_loop()
+        self._server = await loop.create_server(
+            lambda: ClientConnection(self), host or None, port, backlog=4096, reuse_address=True
+        )
+        address = self._server.sockets[0].getsockname()
+        self._sweep()
+        return str(address[0]), int(address[1])
+
+    def reconfigure(self, limits: Limits, interest: Interest) -> None:
+        """Take new limits from the next request on."""
+        self.limits = limits
+        self.interest = interest
+
+    def opened(self, connection: ClientConnection) -> None:
+        """A client has connected."""
+        if len(self.connections) >= self.limits.connections:
+            self._metrics.refuse()
+            connection.turn_away(_FULL)
+        self._metrics.opened()
+        self.connections.add(connection)
+        self._empty.clear()
+
+    def closed(self, connection: ClientConnection) -> None:
+        """A client's connection is gone."""
+        self._metrics.closed()
+        self.connections.discard(connection)
+        if not self.connections:
+            self._empty.set()
+
+    def stop_accepting(self) -> None:
+        """Take no more connections."""
+        if self._server is not None:
+            self._server.close()
+
+    async def drain(self, deadline: float) -> bool:
+        """Let connections finish until `deadline` (the loop's time); what is left then is cut. True when none was.
+
+        A kept-alive connection that is idle may have a request under way to us, so it gets a moment before it is
+        closed; whatever is answered meanwhile carries `Connection: close`.
+        """
+        loop = asyncio.get_running_loop()
+        await self._wait_empty(min(loop.time() + _LAST_CHANCE, deadline))
+        while self.connections and loop.time() < deadline:
+            for connection in list(self.connections):
+                connection.close_when_idle()
+            await self._wait_empty(min(loop.time() + 0.05, deadline))
+        clean = not any(connection.phase != CLOSING for connection in self.connections)
+        for connection in list(self.connections):
+            connection.cut()
+        await self._wait_empty(loop.time() + 1.0)
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+        return clean
+
+    async def _wait_empty(self, until: float) -> None:
+        try:
+            async with asyncio.timeout_at(until):
+                await self._empty.wait()
+        except TimeoutError:
+            pass
+
+    def _sweep(self) -> None:
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for connection in list(self.connections):
+            connection.check(now)
+        limits = self.limits
+        shortest = min(
+            limits.header_timeout, limits.body_timeout, limits.keep_alive, limits.write_timeout, limits.linger
+        )
+        self._sweeper = loop.call_later(min(_SLOWEST_SWEEP, max(_FASTEST_SWEEP, shortest / 4)), self._sweep)

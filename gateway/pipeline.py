@@ -1,0 +1,177 @@
+"""A request's way, in order, on one page.
+
+1  open       correlation id and trace; the client's address; what the listener could not read is refused
+2  route      the first whose path and method fit: 404, 405
+3  gates      rate limits, in-flight caps and guards stand here, between route and forward; none yet
+4  cache      likewise
+5  forward    breaker, connection, request, response (upstreams/forward.py)
+6  reply      what the gateway itself has to say, if nobody has said anything
+7  finish     give back what was taken, count, log
+"""
+
+from __future__ import annotations
+
+import asyncio
+from http import HTTPStatus
+from time import monotonic
+from typing import Protocol
+
+from gateway.errors import (
+    BreakerOpen,
+    GatewayError,
+    InternalError,
+    MalformedRequest,
+    MethodNotAllowed,
+    NoRoute,
+    problem,
+)
+from gateway.exchange import Exchange
+from gateway.policies.correlation import Stamp
+from gateway.policies.trusted_proxies import ClientAddress
+from gateway.rules.routing import Router
+from gateway.upstreams import relay
+from gateway.upstreams.forward import Way, forward
+
+#: The status of a client that left before it was answered (nginx's); for the log and the metrics only.
+CLIENT_LEFT = 499
+_NO_RETRY = (b"x-should-retry", b"false")
+_ANY_METHOD = ("DELETE", "GET", "HEAD", "OPTIONS", "PATCH", "POST", "PUT")
+
+
+class RouteMetrics(Protocol):
+    """Where a route's requests are counted."""
+
+    def begin(self) -> None:
+        """A request begins."""
+
+    def end(self, method: bytes, status: int, seconds: float) -> None:
+        """It is over."""
+
+
+class Route:
+    """A route, compiled."""
+
+    __slots__ = ("metrics", "name", "way")
+
+    def __init__(self, name: str, way: Way | None, metrics: RouteMetrics) -> None:
+        self.name = name
+        self.way = way
+        self.metrics = metrics
+
+
+class Snapshot:
+    """What one listener's requests meet; replaced whole by a reload, between two requests."""
+
+    __slots__ = ("address", "egress", "no_route", "router", "routes", "stamp")
+
+    def __init__(
+        self,
+        *,
+        egress: bool,
+        stamp: Stamp,
+        address: ClientAddress,
+        router: Router,
+        routes: list[Route],
+        no_route: Route,
+    ) -> None:
+        self.egress = egress
+        self.stamp = stamp
+        self.address = address
+        self.router = router
+        self.routes = routes
+        self.no_route = no_route
+
+
+class Observer(Protocol):
+    """Who is told of what has happened, off the request's way."""
+
+    def finished(self, exchange: Exchange, now: float) -> None:
+        """An exchange is over: its access line."""
+
+    def malformed(self, exchange: Exchange, error: GatewayError, now: float) -> None:
+        """What was no request has been refused: counted, and logged once in a while."""
+
+    def bug(self, where: str, error: BaseException) -> None:
+        """Something of ours failed."""
+
+
+class Pipeline:
+    """Serves exchanges by the snapshot of the moment at which each begins."""
+
+    __slots__ = ("_observer", "snapshot")
+
+    def __init__(self, snapshot: Snapshot, observer: Observer) -> None:
+        self.snapshot = snapshot
+        self._observer = observer
+
+    async def serve(self, exchange: Exchange) -> None:
+        """Take an exchange to its end. Raises only CancelledError, when the client has left."""
+        snapshot = self.snapshot
+        route, error = self._open(exchange, snapshot)
+        route.metrics.begin()
+        try:
+            if error is None and route.way is not None:
+                error = await forward(exchange, route.way)
+            if error is not None:
+                await _refuse(exchange, error, snapshot)
+        except asyncio.CancelledError:
+            error = exchange.body.error
+            if error is None:
+                exchange.status, exchange.error = CLIENT_LEFT, "client-left"
+                raise
+            _uncancel()
+            await _refuse(exchange, error, snapshot)
+        except Exception as bug:  # noqa: BLE001 - the last line of defence: one request fails, not its connection's task
+            self._observer.bug("pipeline", bug)
+            await _refuse(exchange, InternalError(), snapshot)
+        finally:
+            exchange.end()
+            now = monotonic()
+            route.metrics.end(exchange.head.method, exchange.status, now - exchange.started)
+            if error is not None and isinstance(error, MalformedRequest):
+                self._observer.malformed(exchange, error, now)
+            else:
+                self._observer.finished(exchange, now)
+
+    def _open(self, exchange: Exchange, snapshot: Snapshot) -> tuple[Route, GatewayError | None]:
+        """Stamp the exchange and find its route, or why it has none."""
+        route = exchange.route = snapshot.no_route
+        try:
+            snapshot.stamp.open(exchange)
+            error = exchange.refused or exchange.body.error
+            if error is not None:
+                return route, error
+            snapshot.address.open(exchange)
+            found = snapshot.router.find(exchange.head.match_path, exchange.head.method)
+            if found.place < 0:
+                return route, _not_found(exchange, found.allowed)
+        except Exception as bug:  # noqa: BLE001 - as above
+            self._observer.bug("pipeline", bug)
+            return route, InternalError()
+        route = exchange.route = snapshot.routes[found.place]
+        return route, None
+
+
+def _not_found(exchange: Exchange, allowed: tuple[str, ...]) -> GatewayError:
+    if exchange.head.method == b"CONNECT":
+        return MethodNotAllowed(_ANY_METHOD)
+    return MethodNotAllowed(allowed) if allowed else NoRoute()
+
+
+async def _refuse(exchange: Exchange, error: GatewayError, snapshot: Snapshot) -> None:
+    """Say what is wrong, or cut the connection when the client has been told another story already."""
+    exchange.error = error.slug
+    if exchange.responded:
+        exchange.keep_alive = False
+        exchange.client_side.cut()
+        return
+    answer = problem(error, exchange.correlation_id)
+    if snapshot.egress and isinstance(error, BreakerOpen):
+        answer.headers.append(_NO_RETRY)
+    await relay.reply(exchange, answer, HTTPStatus(answer.status).phrase.encode("ascii"))
+
+
+def _uncancel() -> None:
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()

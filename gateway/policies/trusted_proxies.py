@@ -1,0 +1,70 @@
+"""`trusted_proxies:` whose word about the client is believed, and what the app is told of the client."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import lru_cache
+
+from gateway.exchange import Exchange
+from gateway.rules import client_address
+from gateway.rules.client_address import Network, TrustedProxies
+
+_FIELDS = (b"x-forwarded-for", b"forwarded", b"x-forwarded-proto", b"x-forwarded-host")
+_NONE: list[bytes] = []
+
+
+class ClientAddress:
+    """Finds an exchange's client and writes X-Forwarded-For, -Proto and -Host (and Forwarded, where one came).
+
+    `warn` is called once, when a peer in a private network sends such fields without being trusted: that is
+    nearly always a load balancer that somebody has forgotten to declare. On egress nothing is found or added.
+    """
+
+    def __init__(self, networks: Iterable[Network], warn: Callable[[str], None], *, ingress: bool) -> None:
+        self._trusted = TrustedProxies(networks)
+        self._warn: Callable[[str], None] | None = warn
+        self._ingress = ingress
+
+    def open(self, exchange: Exchange) -> None:
+        """Set the exchange's client, and add what the app is told."""
+        if not self._ingress:
+            return
+        head = exchange.head
+        noted = head.noted
+        sent = any(name in noted for name in _FIELDS)
+        if not sent or not self._trusted or not self._trusted.trusts(exchange.peer):
+            if sent and self._warn is not None and client_address.is_private(exchange.peer):
+                self._warn(exchange.peer)
+                self._warn = None
+            exchange.added.append(_plain(exchange.peer) + head.host + b"\r\n")
+            return
+        self._believe(exchange)
+
+    def _believe(self, exchange: Exchange) -> None:
+        """Take what a trusted proxy says, and say on."""
+        head = exchange.head
+        xff, forwarded = head.values(b"x-forwarded-for"), head.values(b"forwarded")
+        found = client_address.resolve(exchange.peer, self._trusted, xff, forwarded)
+        exchange.client = found.client
+        exchange.proto = _last(head.values(b"x-forwarded-proto")) or found.proto or exchange.proto
+        exchange.host = _last(head.values(b"x-forwarded-host")) or found.host or head.host
+        exchange.added.append(
+            b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\n"
+            % (client_address.forwarded_for(exchange.peer, xff, True), exchange.proto, exchange.host)
+        )
+        chain = client_address.forwarded(exchange.peer, forwarded, True)
+        if chain is not None:
+            exchange.added.append(b"Forwarded: %b\r\n" % chain)
+
+
+@lru_cache(1024)
+def _plain(peer: str) -> bytes:
+    """The lines for a client that speaks to us itself, but for the host it asked for."""
+    return (
+        b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: "
+        % client_address.forwarded_for(peer, _NONE, False)
+    )
+
+
+def _last(values: list[bytes]) -> bytes:
+    return values[-1] if values else b""

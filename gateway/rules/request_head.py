@@ -1,0 +1,207 @@
+"""A request's head, read once: what is one unambiguous HTTP/1.x request, and what of it is passed on.
+
+llhttp has already refused what is no HTTP at all (bare LF, obs-fold, NUL, two lengths, a length beside a transfer
+coding). What is left to judge stands here, by section of RFC 9110 and RFC 9112.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import product
+
+from gateway.rules import hop_by_hop, request_target
+
+Fields = list[tuple[bytes, bytes]]
+
+_READ = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"expect", b"te"})
+_FORWARDED = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"})
+_PASSED_ON = frozenset({b"host", b"content-length", b"expect"})
+_TRACE = frozenset({b"traceparent", b"tracestate"})
+_NONE: list[bytes] = []
+
+
+class Malformed(ValueError):
+    """Not one unambiguous request; the text says why, without the client's bytes."""
+
+
+class Interest:
+    """Which fields a listener reads itself, and which of those it passes on."""
+
+    __slots__ = ("noted", "passed_on")
+
+    def __init__(self, correlation_header: str, *, ingress: bool) -> None:
+        own = {correlation_header.lower().encode("ascii")} | _TRACE
+        if ingress:
+            own |= _FORWARDED
+        # A CGI-style app cannot tell X_Forwarded_For from X-Forwarded-For: neither passes.
+        self.noted = _READ | hop_by_hop.NAMES | frozenset(s for name in own for s in _spellings(name))
+        self.passed_on = _PASSED_ON if ingress else _PASSED_ON - {b"host"}
+
+
+class RequestHead:
+    """A request's head. `length` is None when there is no Content-Length; `query` keeps its question mark."""
+
+    __slots__ = (
+        "authority",
+        "chunked",
+        "expects_continue",
+        "fields",
+        "host",
+        "http10",
+        "keep_alive",
+        "kept",
+        "length",
+        "match_path",
+        "method",
+        "noted",
+        "path",
+        "query",
+        "trailers_wanted",
+        "upgrade",
+    )
+
+    method: bytes
+    path: bytes
+    match_path: bytes
+    query: bytes
+    http10: bool
+    fields: Fields
+    #: The fields to pass on, hop-by-hop ones and those that we set ourselves left out.
+    kept: Fields
+    #: Values of the fields that a listener reads itself, by lower-case name.
+    noted: dict[bytes, list[bytes]]
+    #: What the client calls the server: the target's authority, or the Host field's value.
+    host: bytes
+    #: The authority of an absolute-form target, which takes the Host field's place (RFC 9112, 3.2.2).
+    authority: bytes | None
+    length: int | None
+    chunked: bool
+    keep_alive: bool
+    #: The protocols to change to; empty when the client asks for none, or for one that is not tunnelled.
+    upgrade: bytes
+    expects_continue: bool
+    trailers_wanted: bool
+
+    def values(self, name: bytes) -> list[bytes]:
+        """The values of a noted field, in order."""
+        return self.noted.get(name, _NONE)
+
+
+def read(method: bytes, target: bytes, version: str, fields: Fields, interest: Interest) -> RequestHead:
+    """Judge a head that llhttp has parsed. Raises Malformed."""
+    head = RequestHead()
+    head.method = method
+    head.fields = fields
+    if version == "1.1":
+        head.http10 = False
+    elif version == "1.0":
+        head.http10 = True
+    else:
+        raise Malformed("only HTTP/1.0 and HTTP/1.1 are spoken here")
+    noted: dict[bytes, list[bytes]] = {}
+    kept: Fields = []
+    for pair in fields:
+        name = pair[0].lower()
+        if name in interest.noted:
+            if name in noted:
+                noted[name].append(pair[1])
+            else:
+                noted[name] = [pair[1]]
+            if name in interest.passed_on:
+                kept.append(pair)
+        else:
+            kept.append(pair)
+    head.noted = noted
+    head.kept = kept
+    _read_target(head, method, target)
+    _read_framing(head, noted)
+    _read_connection(head, noted)
+    return head
+
+
+def unreadable(method: bytes) -> RequestHead:
+    """The head of something that could not be read, for its refusal and its line in the log."""
+    head = RequestHead()
+    head.method = method
+    head.path = head.match_path = head.query = head.host = head.upgrade = b""
+    head.authority = head.length = None
+    head.fields = head.kept = []
+    head.noted = {}
+    head.http10 = head.chunked = head.keep_alive = head.expects_continue = head.trailers_wanted = False
+    return head
+
+
+def _read_target(head: RequestHead, method: bytes, target: bytes) -> None:
+    parts = request_target.split(method, target)
+    if parts is None:
+        raise Malformed("the request target has no form that this method allows")
+    path, head.query, head.authority = parts
+    if path[:1] == b"/":
+        head.path, head.match_path = request_target.read(path)
+    else:
+        head.path = head.match_path = path
+    hosts = head.noted.get(b"host")
+    if hosts is None:
+        if not head.http10:
+            raise Malformed("HTTP/1.1 needs a Host field")  # RFC 9112, section 3.2
+        head.host = b""
+    elif len(hosts) > 1 or not request_target.valid_host(hosts[0]):
+        raise Malformed("there must be one Host field, with one host in it")
+    else:
+        head.host = hosts[0]
+    if head.authority is not None:
+        head.host = head.authority
+
+
+def _read_framing(head: RequestHead, noted: dict[bytes, list[bytes]]) -> None:
+    """RFC 9112, section 6; llhttp has refused repeated and conflicting lengths."""
+    lengths = noted.get(b"content-length")
+    head.length = int(lengths[0]) if lengths else None
+    codings = noted.get(b"transfer-encoding")
+    head.chunked = codings is not None
+    if codings is not None:
+        if head.http10:
+            raise Malformed("HTTP/1.0 has no transfer codings")
+        if len(codings) > 1 or codings[0].strip().lower() != b"chunked":
+            raise Malformed("the only transfer coding taken is chunked, once")
+
+
+def _read_connection(head: RequestHead, noted: dict[bytes, list[bytes]]) -> None:
+    """RFC 9110, sections 7.6.1, 7.8 and 10.1; RFC 9112, section 9.3."""
+    head.keep_alive = not head.http10
+    head.upgrade = b""
+    head.expects_continue = b"expect" in noted and not head.http10
+    head.trailers_wanted = False
+    connection = noted.get(b"connection")
+    if head.method == b"CONNECT":
+        head.keep_alive = False  # what follows is not HTTP
+        return
+    if connection is None:
+        return
+    options = frozenset(option.strip() for value in connection for option in value.lower().split(b","))
+    if b"close" in options:
+        head.keep_alive = False
+    elif head.http10 and b"keep-alive" in options:
+        head.keep_alive = True
+    if b"upgrade" in options and not head.http10:
+        wanted = b", ".join(noted.get(b"upgrade", ()))
+        # An h2c tunnel would carry requests past every rule here; the upgrade is optional, so it is not taken.
+        # A request with a body is answered as it stands: what follows it could not be told from the body.
+        if wanted and b"h2c" not in wanted.lower() and not head.length and not head.chunked:
+            head.upgrade = wanted
+    if b"te" in options and any(b"trailers" in value.lower() for value in noted.get(b"te", ())):
+        head.trailers_wanted = True
+    listed = hop_by_hop.listed(connection)
+    if listed:
+        head.kept = [pair for pair in head.kept if pair[0].lower() not in listed]
+
+
+def _spellings(name: bytes) -> Iterable[bytes]:
+    """All ways to write a name with `_` for some of its `-`; for names of many dashes, the plain ones only."""
+    parts = name.split(b"-")
+    if len(parts) > 7:
+        return (name, name.replace(b"-", b"_"))
+    return (
+        b"".join(part + joint for part, joint in zip(parts, (*joints, b""), strict=True))
+        for joints in product((b"-", b"_"), repeat=len(parts) - 1)
+    )

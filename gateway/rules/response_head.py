@@ -1,0 +1,152 @@
+"""An upstream's response head, read once, and the head that goes to the client (RFC 9110, RFC 9112)."""
+
+from __future__ import annotations
+
+import re
+
+from gateway.rules import hop_by_hop
+
+Fields = list[tuple[bytes, bytes]]
+
+_PASSED_ON = frozenset({b"content-length", b"content-type"})
+_READ = _PASSED_ON | {b"transfer-encoding", b"connection", b"keep-alive"}
+_KEEP_ALIVE_TIMEOUT = re.compile(rb"\btimeout\s*=\s*(\d{1,6})")
+_NO_BODY = frozenset({204, 304})
+_CLOSE = b"Connection: close\r\n"
+_KEEP_ALIVE = b"Connection: keep-alive\r\n"
+_CHUNKED = b"Transfer-Encoding: chunked\r\n"
+
+
+class Malformed(ValueError):
+    """Not one unambiguous response."""
+
+
+class Interest:
+    """Which response fields are read or set here rather than passed on."""
+
+    __slots__ = ("noted",)
+
+    def __init__(self, correlation_header: str) -> None:
+        self.noted = _READ | hop_by_hop.NAMES | {correlation_header.lower().encode("ascii")}
+
+
+class ResponseHead:
+    """An upstream's response head."""
+
+    __slots__ = (
+        "chunked",
+        "endless",
+        "has_body",
+        "idle_limit",
+        "keep_alive",
+        "kept",
+        "length",
+        "noted",
+        "reason",
+        "status",
+        "until_close",
+    )
+
+    status: int
+    reason: bytes
+    #: The fields to pass on, with Content-Length among them.
+    kept: Fields
+    noted: dict[bytes, list[bytes]]
+    length: int | None
+    chunked: bool
+    has_body: bool
+    #: The body ends where the connection does (RFC 9112, section 6.3, rule 8).
+    until_close: bool
+    #: The upstream will take another request on this connection.
+    keep_alive: bool
+    #: An event stream, which may well last for hours.
+    endless: bool
+    #: For how many seconds it says it will keep an idle connection; None when it does not say.
+    idle_limit: float | None
+
+
+def read(
+    status: int, reason: bytes, version: str, fields: Fields, interest: Interest, *, to_head: bool
+) -> ResponseHead:
+    """Judge a head that llhttp has parsed; `to_head`: it answers a HEAD request. Raises Malformed."""
+    if status < 100 or version not in ("1.1", "1.0"):
+        raise Malformed("status or version")
+    head = ResponseHead()
+    head.status = status
+    head.reason = reason
+    noted: dict[bytes, list[bytes]] = {}
+    kept: Fields = []
+    names = interest.noted
+    for pair in fields:
+        name = pair[0].lower()
+        if name in names:
+            if name in noted:
+                noted[name].append(pair[1])
+            else:
+                noted[name] = [pair[1]]
+            if name in _PASSED_ON and (status != 204 or name != b"content-length"):
+                kept.append(pair)
+        else:
+            kept.append(pair)
+    head.kept = kept
+    head.noted = noted
+    kind = noted.get(b"content-type")
+    head.endless = kind is not None and kind[0].lower().startswith(b"text/event-stream")
+    _read_framing(head, noted, version, to_head=to_head)
+    _read_connection(head, noted, version)
+    return head
+
+
+def _read_framing(head: ResponseHead, noted: dict[bytes, list[bytes]], version: str, *, to_head: bool) -> None:
+    lengths = noted.get(b"content-length")
+    head.length = int(lengths[0]) if lengths else None
+    codings = noted.get(b"transfer-encoding")
+    head.chunked = codings is not None
+    if codings is not None and (version == "1.0" or len(codings) > 1 or codings[0].strip().lower() != b"chunked"):
+        raise Malformed("transfer coding")
+    head.has_body = not (to_head or head.status in _NO_BODY or head.status < 200)
+    head.until_close = head.has_body and head.length is None and not head.chunked
+
+
+def _read_connection(head: ResponseHead, noted: dict[bytes, list[bytes]], version: str) -> None:
+    head.keep_alive = version == "1.1" and not head.until_close
+    head.idle_limit = None
+    connection = noted.get(b"connection")
+    if connection is not None:
+        options = frozenset(option.strip() for value in connection for option in value.lower().split(b","))
+        if b"close" in options:
+            head.keep_alive = False
+        elif version == "1.0" and b"keep-alive" in options and not head.until_close:
+            head.keep_alive = True
+        listed = hop_by_hop.listed(connection)
+        if listed:
+            head.kept = [pair for pair in head.kept if pair[0].lower() not in listed]
+    hint = noted.get(b"keep-alive")
+    if hint is not None:
+        timeout = _KEEP_ALIVE_TIMEOUT.search(hint[0])
+        if timeout is not None:
+            head.idle_limit = float(timeout[1])
+
+
+def lines(status: int, reason: bytes, fields: Fields) -> list[bytes]:
+    """A head's lines, without the empty one that ends it."""
+    out = [b"HTTP/1.1 %d %b\r\n" % (status, reason)]
+    out += [b"%b: %b\r\n" % pair for pair in fields]
+    return out
+
+
+def connection_line(*, keep_alive: bool, http10: bool) -> bytes:
+    """What to say of the connection to the client; nothing where its version's default says it."""
+    if not keep_alive:
+        return _CLOSE
+    return _KEEP_ALIVE if http10 else b""
+
+
+def chunked_line() -> bytes:
+    """The field of a body whose length is not known."""
+    return _CHUNKED
+
+
+def trailer_lines(trailers: Fields) -> bytes:
+    """The trailer section to pass on: without fields that would have mattered before the body (RFC 9110, 6.5.1)."""
+    return b"".join(b"%b: %b\r\n" % pair for pair in trailers if hop_by_hop.trailer_allowed(pair[0].lower()))

@@ -1,0 +1,109 @@
+"""Which route takes a request: patterns tried in the order written.
+
+`/a` is exact, `/users/:id` matches one segment, `/static/**` the subtree with its root, `/**` everything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from gateway.rules import request_target
+
+
+class Found(NamedTuple):
+    """The route that matched, by its place in the list; or, with place -1, the methods other routes would take."""
+
+    place: int
+    allowed: tuple[str, ...]
+
+
+NOWHERE = Found(-1, ())
+
+
+@dataclass(frozen=True, slots=True)
+class Pattern:
+    """A route's path pattern, compiled. A None in `segments` stands for any one segment."""
+
+    segments: tuple[bytes | None, ...]
+    subtree: bool
+
+    @classmethod
+    def compile(cls, text: str) -> Pattern:
+        """Compile a pattern that the settings have found well-formed."""
+        raw = text.encode()
+        subtree = raw.endswith(b"/**")
+        path = request_target.read((raw[:-3] if subtree else raw) or b"/").match
+        # The root's subtree has no segments of its own; everywhere else a trailing slash is an empty last segment.
+        parts = path[1:].split(b"/") if path != b"/" or not subtree else []
+        return cls(tuple(None if part[:1] == b":" else part for part in parts), subtree)
+
+    @property
+    def literal(self) -> bytes | None:
+        """The one path, or the root of the one subtree, that it matches; None when it has parameters."""
+        parts = [part for part in self.segments if part is not None]
+        if len(parts) != len(self.segments):
+            return None
+        return b"/" + b"/".join(parts)
+
+    def matches(self, path: bytes) -> bool:
+        """Whether a path, in the reading for matching, belongs to this pattern."""
+        if self.subtree and not self.segments:
+            return True
+        parts = path[1:].split(b"/")
+        if len(parts) < len(self.segments) or (len(parts) > len(self.segments) and not self.subtree):
+            return False
+        return all(
+            part == wanted if wanted is not None else bool(part)
+            for wanted, part in zip(self.segments, parts, strict=False)
+        )
+
+
+class Router:
+    """Finds the first route that takes a path and a method.
+
+    Exact paths are looked up; only patterns are tried one by one, and only those written before the exact one.
+    """
+
+    __slots__ = ("_exact", "_methods", "_patterns")
+
+    def __init__(self, routes: Sequence[tuple[str, Sequence[str] | None]]) -> None:
+        self._methods = [None if methods is None else frozenset(methods) for _, methods in routes]
+        self._exact: dict[bytes, list[int]] = {}
+        self._patterns: list[tuple[int, bytes | None, bytes, Pattern]] = []
+        for index, (text, _) in enumerate(routes):
+            pattern = Pattern.compile(text)
+            literal = pattern.literal
+            if literal is not None and not pattern.subtree:
+                self._exact.setdefault(literal, []).append(index)
+            else:
+                below = b"" if literal is None or literal == b"/" else literal + b"/"
+                self._patterns.append((index, literal, below, pattern))
+
+    def find(self, path: bytes, method: bytes) -> Found:
+        """The first route for `path` and `method`; `path` in its reading for matching."""
+        name = method.decode("ascii")
+        allowed: set[str] = set()
+        for index in self._candidates(path):
+            methods = self._methods[index]
+            if methods is None or name in methods or (name == "HEAD" and "GET" in methods):
+                return Found(index, ())
+            allowed |= methods
+        return Found(-1, tuple(sorted(allowed))) if allowed else NOWHERE
+
+    def _candidates(self, path: bytes) -> list[int]:
+        found = list(self._exact.get(path, ()))
+        first = found[0] if found else len(self._methods)
+        for index, literal, below, pattern in self._patterns:
+            if index > first and self._methods[first] is None:
+                break
+            if literal is None:
+                if pattern.matches(path):
+                    found.append(index)
+            elif path == literal or path.startswith(below):
+                found.append(index)
+            if found and found[-1] == index and self._methods[index] is None:
+                first = min(first, index)
+        found.sort()
+        return found

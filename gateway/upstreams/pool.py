@@ -1,0 +1,193 @@
+"""The connections to one upstream: reused last in, first out; bounded in number, in waiting and in age.
+
+What to do is decided at once and without waiting (`take`); only opening a connection, or waiting for one, does.
+Every connection counts from the moment it is begun until its socket is gone, tunnels too.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from contextlib import suppress
+from typing import Protocol
+
+from gateway.errors import PoolExhausted
+from gateway.rules.response_head import Interest
+from gateway.upstreams.connection import NEVER, UpstreamConnection
+from gateway.upstreams.connector import Connector
+
+#: An upstream that says for how long it keeps idle connections is believed, less this margin in seconds.
+_MARGIN = 1.0
+
+#: How often idle connections are looked at, in seconds.
+_SWEEP = 1.0
+
+
+class PoolLimits(Protocol):
+    """Sizes in connections and waiters, times in seconds."""
+
+    connections: int
+    idle: float
+    lifetime: float | None
+    wait: float
+    queue: int
+
+
+class Pool:
+    """The connections to one upstream."""
+
+    def __init__(self, connector: Connector, limits: PoolLimits, interest: Interest) -> None:
+        self._connector = connector
+        self.limits = limits
+        self.interest = interest
+        self._idle: deque[UpstreamConnection] = deque()
+        self._open: set[UpstreamConnection] = set()
+        self._connecting = 0
+        self._waiting: deque[asyncio.Future[UpstreamConnection | None]] = deque()
+        self._sweeper: asyncio.TimerHandle | None = None
+        self._retired = False
+
+    def states(self) -> dict[str, int]:
+        """How many connections are in which state, and how many requests wait for one."""
+        idle = len(self._idle)
+        return {
+            "idle": idle,
+            "busy": len(self._open) - idle,
+            "connecting": self._connecting,
+            "waiting": len(self._waiting),
+        }
+
+    def take(self, now: float) -> UpstreamConnection | None:
+        """An idle connection that is fit to be used; None when there is none."""
+        idle = self._idle
+        while idle:
+            connection = idle.pop()
+            if not connection.closed and self._fit(connection, now):
+                return connection
+            connection.close()
+        return None
+
+    async def obtain(self, now: float, connect_limit: float | None) -> UpstreamConnection:
+        """A connection: a new one, or the next that comes free. Raises PoolExhausted, or why it could not connect."""
+        if len(self._open) + self._connecting >= self.limits.connections:
+            connection = await self._wait()
+            if connection is not None:
+                return connection
+        else:
+            self._connecting += 1
+        # The place is ours, counted in _connecting.
+        try:
+            connection = await self._connector.connect(self._make, connect_limit)
+        except BaseException:
+            self._connecting -= 1
+            self._pass_place_on()
+            raise
+        self._connecting -= 1
+        lifetime = self.limits.lifetime
+        connection.expires = NEVER if lifetime is None else now + lifetime
+        if connection.closed:
+            self._pass_place_on()
+        else:
+            self._open.add(connection)
+        return connection
+
+    def give_back(self, connection: UpstreamConnection, now: float) -> None:
+        """The exchange is over: keep the connection when it can be used again, close it otherwise."""
+        if not connection.reusable() or self._retired or now >= connection.expires:
+            connection.busy = False
+            connection.abort()
+            return
+        connection.rest(now)
+        while self._waiting:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                waiter.set_result(connection)
+                return
+        self._idle.append(connection)
+        if self._sweeper is None:
+            self._sweeper = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
+
+    def retire(self) -> None:
+        """Close what is idle now, and the rest as it comes back."""
+        self._retired = True
+        if self._sweeper is not None:
+            self._sweeper.cancel()
+            self._sweeper = None
+        while self._idle:
+            self._idle.pop().close()
+
+    async def close(self) -> None:
+        """Close everything."""
+        self.retire()
+        for connection in list(self._open):
+            connection.abort()
+        await self._connector.resolver.close()
+
+    # ---- inside
+
+    def _make(self) -> UpstreamConnection:
+        return UpstreamConnection(self.interest, self._closed)
+
+    def _closed(self, connection: UpstreamConnection) -> None:
+        if connection in self._open:
+            self._open.discard(connection)
+            if not connection.busy:
+                with suppress(ValueError):
+                    self._idle.remove(connection)
+            self._pass_place_on()
+
+    def _pass_place_on(self) -> None:
+        """A place has come free: who waits longest may open a connection on it."""
+        while self._waiting and len(self._open) + self._connecting < self.limits.connections:
+            waiter = self._waiting.popleft()
+            if not waiter.done():
+                self._connecting += 1
+                waiter.set_result(None)
+                return
+
+    async def _wait(self) -> UpstreamConnection | None:
+        """Wait for a connection; None is a place to open one on, counted already."""
+        if len(self._waiting) >= self.limits.queue:
+            raise PoolExhausted("Too many requests wait for a connection to the upstream.")
+        waiter: asyncio.Future[UpstreamConnection | None] = asyncio.get_running_loop().create_future()
+        self._waiting.append(waiter)
+        try:
+            async with asyncio.timeout(self.limits.wait):
+                return await waiter
+        except BaseException as error:
+            if waiter.done() and not waiter.cancelled():
+                self._give_up(waiter.result())  # it came just as we stopped waiting
+            elif waiter in self._waiting:
+                self._waiting.remove(waiter)
+            if isinstance(error, TimeoutError):
+                raise PoolExhausted("All connections to the upstream stayed busy.") from None
+            raise
+
+    def _give_up(self, connection: UpstreamConnection | None) -> None:
+        if connection is None:
+            self._connecting -= 1
+            self._pass_place_on()
+        else:
+            connection.close()
+
+    def _fit(self, connection: UpstreamConnection, now: float) -> bool:
+        limit = self.limits.idle
+        if connection.idle_limit is not None:
+            limit = min(limit, max(connection.idle_limit - _MARGIN, connection.idle_limit / 2))
+        return now - connection.idle_since < limit and now < connection.expires
+
+    def _sweep(self) -> None:
+        """Close what has been idle too long, is too old, or whose address the name no longer stands for."""
+        self._sweeper = None
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        knows = self._connector.resolver.knows
+        keep: deque[UpstreamConnection] = deque()
+        for connection in self._idle:
+            if connection.closed or not self._fit(connection, now) or not knows(connection.address):
+                connection.close()
+            else:
+                keep.append(connection)
+        self._idle = keep
+        if keep:
+            self._sweeper = loop.call_later(_SWEEP, self._sweep)

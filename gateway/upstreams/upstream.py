@@ -1,0 +1,51 @@
+"""One upstream as the program runs it: where it is, its connections, its breaker, its key."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from gateway.upstreams.breaker import Breaker
+from gateway.upstreams.pool import Pool
+
+
+class CallMetrics(Protocol):
+    """Where calls are counted."""
+
+    def begin(self) -> None:
+        """A call begins."""
+
+    def end(self, outcome: str, seconds: float) -> None:
+        """It is over."""
+
+    def refuse(self, outcome: str) -> None:
+        """A call was refused before it began."""
+
+
+class Upstream:
+    """One upstream. `base` is the URL's path without a slash at its end, `authority` its host and port.
+
+    `auth` is header lines to add, `credentials` the lower-case names of the fields that they replace.
+    """
+
+    __slots__ = ("auth", "authority", "base", "breaker", "credentials", "metrics", "name", "pool")
+
+    def __init__(
+        self,
+        name: str,
+        authority: bytes,
+        base: bytes,
+        pool: Pool,
+        breaker: Breaker | None,
+        metrics: CallMetrics,
+        auth: Sequence[bytes] = (),
+        credentials: frozenset[bytes] = frozenset(),
+    ) -> None:
+        self.name = name
+        self.authority = authority
+        self.base = base
+        self.pool = pool
+        self.breaker = breaker
+        self.metrics = metrics
+        self.auth = tuple(auth)
+        self.credentials = credentials
