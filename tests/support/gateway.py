@@ -220,12 +220,12 @@ class Gateway:
             if sample.name == name
         }
 
-    async def metric(self, name: str, **labels: str) -> float:
+    async def metric(self, name: str, /, **labels: str) -> float:
         """The sum over the samples that have these labels; 0 when there is none."""
         samples = await self.samples(name)
         return sum(value for have, value in samples.items() if labels.items() <= set(have))
 
-    async def metric_is(self, value: float, name: str, within: float = DEADLINE, **labels: str) -> None:
+    async def metric_is(self, value: float, name: str, /, *, within: float = DEADLINE, **labels: str) -> None:
         """Wait until the metric has that value."""
         limit = time.monotonic() + within
         while (now := await self.metric(name, **labels)) != value:

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import socket
 import struct
+import termios
 import time
 from collections.abc import Callable
 from typing import cast
@@ -172,6 +174,12 @@ class Wire(asyncio.Protocol):
             except TimeoutError:
                 return sent
         raise AssertionError(f"the peer took {sent} bytes and never stopped")
+
+    def unsent(self) -> int:
+        """Bytes that the peer's kernel has not taken yet."""
+        sock = self.transport.get_extra_info("socket")
+        (queued,) = struct.unpack("i", fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, b"\0" * 4))
+        return int(queued) + self.transport.get_write_buffer_size()
 
     # ending
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,8 @@ from tests.support.config import config
 from tests.support.gateway import Gateway
 from tests.support.origin import Origin, listen
 
-Start = Callable[..., Any]
+Start = Callable[..., Awaitable[Gateway]]
+StartOnce = Callable[..., Gateway]
 
 
 @pytest.fixture(autouse=True)
@@ -86,6 +87,21 @@ async def start(origin: Origin, tmp_path: Path) -> AsyncIterator[Start]:
     yield begin
     for gateway in started:
         await asyncio.to_thread(gateway.stop)
+
+
+@pytest.fixture(scope="module")
+def start_once(listener: socket.socket, tmp_path_factory: pytest.TempPathFactory) -> Iterator[StartOnce]:
+    """Starts a gateway for all tests of a module, in front of the port where each test has its `origin`."""
+    started: list[Gateway] = []
+
+    def begin(**sections: Any) -> Gateway:
+        gateway = Gateway(tmp_path_factory.mktemp("gateway"), config(listener.getsockname()[:2], **sections))
+        started.append(gateway)
+        return gateway.start()
+
+    yield begin
+    for gateway in started:
+        gateway.stop()
 
 
 class Side:
