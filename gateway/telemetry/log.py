@@ -59,7 +59,7 @@ class Log:
         """What somebody has to repair."""
         self.write("error", event, fields)
 
-    def exception(self, event: str, error: BaseException, **fields: object) -> None:
+    def failure(self, event: str, error: BaseException, **fields: object) -> None:
         """A bug of ours, with its traceback; never for what a client or an upstream sent."""
         text = "".join(traceback.format_exception(error))[-MAX_TRACEBACK:]
         self.write("error", event, {**fields, "error": type(error).__name__, "traceback": text})
@@ -147,7 +147,7 @@ class StdlibHandler(logging.Handler):
         level = "error" if record.levelno >= logging.ERROR else "warning"
         error = record.exc_info[1] if record.exc_info else None
         if error is not None:
-            self._log.exception("library", error, **fields)
+            self._log.failure("library", error, **fields)
         else:
             self._log.write(level, "library", fields)
 

@@ -1,0 +1,76 @@
+"""Readiness is the process's own; health is the worst of its parts."""
+
+from __future__ import annotations
+
+import pytest
+
+from gateway.telemetry.health import Health, State
+
+
+def _part(state: State, detail: str = "") -> tuple[State, str]:
+    return state, detail
+
+
+def test_a_process_begins_as_starting() -> None:
+    health = Health()
+    phases: list[str] = [health.phase]
+    for turn in (health.ready, health.draining, health.starting):
+        turn()
+        phases.append(health.phase)
+    assert phases == ["starting", "ready", "draining", "starting"]
+
+
+@pytest.mark.parametrize(
+    ("states", "worst"),
+    [
+        ([], "healthy"),
+        (["healthy", "healthy"], "healthy"),
+        (["healthy", "degraded"], "degraded"),
+        (["degraded", "unhealthy", "healthy"], "unhealthy"),
+    ],
+)
+def test_the_status_is_the_worst_part(states: list[State], worst: str) -> None:
+    health = Health()
+    health.ready()
+    for number, state in enumerate(states):
+        health.part(f"part-{number}", lambda state=state: _part(state, f"it is {state}"))  # type: ignore[misc]
+    status, report = health.report()
+    assert status == worst
+    assert report["status"] == worst
+    assert report["parts"] == {
+        f"part-{number}": {"state": state, "detail": f"it is {state}"} for number, state in enumerate(states)
+    }
+
+
+@pytest.mark.parametrize("phase", ["starting", "draining"])
+def test_a_process_that_is_not_ready_is_degraded(phase: str) -> None:
+    health = Health()
+    getattr(health, phase)()
+    assert health.report()[0] == "degraded"
+    health.part("listener", lambda: _part("unhealthy"))
+    assert health.report()[0] == "unhealthy"
+
+
+def test_a_forgotten_part_counts_no_more() -> None:
+    health = Health()
+    health.ready()
+    health.part("upstream", lambda: _part("unhealthy"))
+    health.forget("upstream")
+    health.forget("never-there")
+    assert health.report() == ("healthy", {"status": "healthy", "phase": "ready", "parts": {}})
+
+
+def test_a_broken_check_is_told_as_such_and_hides_nothing() -> None:
+    def broken() -> tuple[State, str]:
+        raise KeyError("a secret")
+
+    health = Health()
+    health.ready()
+    health.part("broken", broken)
+    health.part("fine", lambda: _part("healthy"))
+    status, report = health.report()
+    assert status == "unhealthy"
+    assert report["parts"] == {
+        "broken": {"state": "unhealthy", "detail": "the check itself failed: KeyError"},
+        "fine": {"state": "healthy", "detail": ""},
+    }
