@@ -23,6 +23,7 @@ from gateway.rules import request_head, response_head
 from gateway.settings import Listener as ListenerSettings
 from gateway.settings import Settings
 from gateway.telemetry.access_log import AccessLog
+from gateway.telemetry.exposition import Scraper
 from gateway.telemetry.health import Health, State
 from gateway.telemetry.log import Log
 from gateway.telemetry.loop_lag import LoopLag
@@ -64,8 +65,7 @@ class Journal:
 
     def bug(self, where: str, error: BaseException) -> None:
         """A traceback of ours, once in a while."""
-        self._log.limited(f"bug:{where}", 1.0).error("internal_error", where=where, error=repr(error))
-        self._log.exception("internal_error", error, where=where)
+        self._log.failure("internal_error", error, where=where)
 
 
 @dataclass(slots=True)
@@ -287,7 +287,7 @@ class Gateway:
         before = self._metrics_listener
         after = None
         if wanted is not None:
-            after = MetricsListener(self._metrics, self._health)
+            after = MetricsListener(self._health, Scraper(self._metrics))
             host, port = await after.start(*wanted)
             self._log.info("listening", listener="metrics", address=_shown(host, port))
         self._metrics_listener, self._metrics_bind = after, wanted

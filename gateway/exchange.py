@@ -167,6 +167,10 @@ class RequestBody:
             self.source.resume_reading()
 
 
+#: The body of a request that has none.
+NO_BODY = RequestBody(None)
+
+
 class _Nowhere:
     """A sink that forgets."""
 

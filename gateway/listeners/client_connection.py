@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any, cast
 import httptools
 
 from gateway.errors import GatewayError, HeadersTooLarge, MalformedRequest, SlowRequest, TargetTooLong
-from gateway.exchange import Exchange, RequestBody, Source
+from gateway.exchange import NO_BODY, Exchange, RequestBody, Source
 from gateway.listeners.body_replay import BodyReplay
 from gateway.rules import request_head
 
@@ -246,10 +246,9 @@ class ClientConnection(asyncio.Protocol):
             return
         if b"upgrade" in head.noted or head.method == b"CONNECT":
             self._upgrading = parser.should_upgrade()
-        has_body = head.length or head.chunked
-        body = RequestBody(self if has_body else None)
-        if has_body:
-            self._body = body
+        body = NO_BODY
+        if head.length or head.chunked:
+            self._body = body = RequestBody(self)
             self._window = (self._last_read, 0)
         self._queue.append(Exchange(self._listener.name, head, body, self, self._peer, self._last_read))
 
@@ -348,7 +347,7 @@ class ClientConnection(asyncio.Protocol):
         self._deaf = True
         self._in_head = False
         head = request_head.unreadable(self._parser.get_method() if self._fields else b"")
-        exchange = Exchange(self._listener.name, head, RequestBody(None), self, self._peer, self._last_read)
+        exchange = Exchange(self._listener.name, head, NO_BODY, self, self._peer, self._last_read)
         exchange.refused = error
         self._queue.append(exchange)
         self._work()

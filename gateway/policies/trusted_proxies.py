@@ -9,7 +9,7 @@ from gateway.exchange import Exchange
 from gateway.rules import client_address
 from gateway.rules.client_address import Network, TrustedProxies
 
-_FIELDS = (b"x-forwarded-for", b"forwarded", b"x-forwarded-proto", b"x-forwarded-host")
+_FIELDS = frozenset({b"x-forwarded-for", b"forwarded", b"x-forwarded-proto", b"x-forwarded-host"})
 _NONE: list[bytes] = []
 
 
@@ -31,7 +31,7 @@ class ClientAddress:
             return
         head = exchange.head
         noted = head.noted
-        sent = any(name in noted for name in _FIELDS)
+        sent = not _FIELDS.isdisjoint(noted)
         if not sent or not self._trusted or not self._trusted.trusts(exchange.peer):
             if sent and self._warn is not None and client_address.is_private(exchange.peer):
                 self._warn(exchange.peer)

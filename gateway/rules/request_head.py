@@ -132,14 +132,10 @@ def unreadable(method: bytes) -> RequestHead:
 
 
 def _read_target(head: RequestHead, method: bytes, target: bytes) -> None:
-    parts = request_target.split(method, target)
+    parts = request_target.take_apart(method, target)
     if parts is None:
         raise Malformed("the request target has no form that this method allows")
-    path, head.query, head.authority = parts
-    if path[:1] == b"/":
-        head.path, head.match_path = request_target.read(path)
-    else:
-        head.path = head.match_path = path
+    head.path, head.match_path, head.query, head.authority = parts
     hosts = head.noted.get(b"host")
     if hosts is None:
         if not head.http10:
@@ -178,7 +174,7 @@ def _read_connection(head: RequestHead, noted: dict[bytes, list[bytes]]) -> None
         return
     if connection is None:
         return
-    options = frozenset(option.strip() for value in connection for option in value.lower().split(b","))
+    options, listed = hop_by_hop.options(connection)
     if b"close" in options:
         head.keep_alive = False
     elif head.http10 and b"keep-alive" in options:
@@ -191,7 +187,6 @@ def _read_connection(head: RequestHead, noted: dict[bytes, list[bytes]]) -> None
             head.upgrade = wanted
     if b"te" in options and any(b"trailers" in value.lower() for value in noted.get(b"te", ())):
         head.trailers_wanted = True
-    listed = hop_by_hop.listed(connection)
     if listed:
         head.kept = [pair for pair in head.kept if pair[0].lower() not in listed]
 

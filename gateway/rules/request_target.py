@@ -9,6 +9,7 @@ resolved, has `//` as `/`, and has percent-encodings decoded, so that `/%61dmin`
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 _ENCODED = re.compile(rb"%([0-9A-Fa-f]{2})")
@@ -19,9 +20,10 @@ _HOST_BYTES = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-.
 
 
 class Target(NamedTuple):
-    """A request target taken apart. `authority` is None unless the form is absolute."""
+    """A request target taken apart: the path to forward and to match, the query, an absolute form's authority."""
 
     path: bytes
+    match_path: bytes
     query: bytes
     authority: bytes | None
 
@@ -33,20 +35,25 @@ class Path(NamedTuple):
     match: bytes
 
 
-def split(method: bytes, target: bytes) -> Target | None:
+def take_apart(method: bytes, target: bytes) -> Target | None:
     """Take a target apart; None when it has none of the forms that `method` allows, or holds a fragment.
 
     `query` keeps its question mark, so that `/a` and `/a?` stay different. The authority form (CONNECT only) comes
     back with an empty path.
     """
+    # Most of a service's targets come again and again. Long ones are not worth remembering, nor safe to.
+    return _remembered(method, target) if len(target) <= 128 else _take_apart(method, target)
+
+
+def _take_apart(method: bytes, target: bytes) -> Target | None:
     if b"#" in target:
         return None
     authority = None
     if not target.startswith(b"/"):
         if target == b"*":
-            return Target(b"*", b"", None) if method == b"OPTIONS" else None
+            return Target(b"*", b"*", b"", None) if method == b"OPTIONS" else None
         if method == b"CONNECT":
-            return Target(b"", b"", target)
+            return Target(b"", b"", b"", target)
         scheme, separator, rest = target.partition(b"://")
         if not separator or scheme.lower() not in (b"http", b"https"):
             return None
@@ -56,10 +63,12 @@ def split(method: bytes, target: bytes) -> Target | None:
             return None
         if not target.startswith(b"/"):
             target = b"/" + target
-    if b"?" not in target:
-        return Target(target, b"", authority)
-    at = target.index(b"?")
-    return Target(target[:at], target[at:], authority)
+    path, mark, query = target.partition(b"?")
+    readings = read(path)
+    return Target(readings.forward, readings.match, mark + query, authority)
+
+
+_remembered = lru_cache(2048)(_take_apart)
 
 
 def valid_host(host: bytes) -> bool:

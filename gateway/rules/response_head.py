@@ -113,12 +113,11 @@ def _read_connection(head: ResponseHead, noted: dict[bytes, list[bytes]], versio
     head.idle_limit = None
     connection = noted.get(b"connection")
     if connection is not None:
-        options = frozenset(option.strip() for value in connection for option in value.lower().split(b","))
+        options, listed = hop_by_hop.options(connection)
         if b"close" in options:
             head.keep_alive = False
         elif version == "1.0" and b"keep-alive" in options and not head.until_close:
             head.keep_alive = True
-        listed = hop_by_hop.listed(connection)
         if listed:
             head.kept = [pair for pair in head.kept if pair[0].lower() not in listed]
     hint = noted.get(b"keep-alive")

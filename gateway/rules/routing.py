@@ -19,6 +19,9 @@ class Found(NamedTuple):
     allowed: tuple[str, ...]
 
 
+_REMEMBERED = 2048
+_REMEMBERED_LENGTH = 128
+
 NOWHERE = Found(-1, ())
 
 
@@ -66,10 +69,12 @@ class Router:
     Exact paths are looked up; only patterns are tried one by one, and only those written before the exact one.
     """
 
-    __slots__ = ("_exact", "_methods", "_patterns")
+    __slots__ = ("_exact", "_found", "_methods", "_patterns")
 
     def __init__(self, routes: Sequence[tuple[str, Sequence[str] | None]]) -> None:
         self._methods = [None if methods is None else frozenset(methods) for _, methods in routes]
+        # What was found lately; bounded, and long paths are not worth remembering.
+        self._found: dict[tuple[bytes, bytes], Found] = {}
         self._exact: dict[bytes, list[int]] = {}
         self._patterns: list[tuple[int, bytes | None, bytes, Pattern]] = []
         for index, (text, _) in enumerate(routes):
@@ -83,6 +88,17 @@ class Router:
 
     def find(self, path: bytes, method: bytes) -> Found:
         """The first route for `path` and `method`; `path` in its reading for matching."""
+        key = (path, method)
+        found = self._found.get(key)
+        if found is None:
+            found = self._find(path, method)
+            if len(path) <= _REMEMBERED_LENGTH:
+                if len(self._found) >= _REMEMBERED:
+                    self._found.clear()
+                self._found[key] = found
+        return found
+
+    def _find(self, path: bytes, method: bytes) -> Found:
         name = method.decode("ascii")
         allowed: set[str] = set()
         for index in self._candidates(path):

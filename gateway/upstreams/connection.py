@@ -1,9 +1,9 @@
 """One connection to an upstream: a request out, its response in through llhttp, again and again.
 
-Theory of operation. `send` begins an exchange; the request's body, if any, is pushed through `chunk` and `end`.
-`head` waits for the final response head; what of the body has come by then waits here, bounded, until `attach`
-names a sink, to which the rest is pushed as it comes; `done` waits for its end. Whatever goes wrong becomes one
-UpstreamError, raised by whichever of the two is being awaited.
+Theory of operation. `send` begins an exchange, and what it returns is done when the final response head has come;
+the request's body, if any, is pushed through `chunk` and `end`. What of the response's body has come by then waits
+here, bounded, until `attach` names a sink, to which the rest is pushed as it comes; `done` waits for its end.
+Whatever goes wrong becomes one UpstreamError, raised by `final_head` or `done`.
 
 One timer serves all deadlines. It is armed for the nearest, and looks again when it fires: on a busy connection
 that is once in many requests.
@@ -26,7 +26,7 @@ from gateway.errors import (
     TotalTimeout,
     UpstreamError,
 )
-from gateway.exchange import BODY_BUFFER, BodySink, Fields, Source
+from gateway.exchange import BODY_BUFFER, BodySink, Exchange, Fields, Source
 from gateway.rules import response_head
 from gateway.rules.response_head import Interest, ResponseHead
 
@@ -38,29 +38,18 @@ _EARLY = 0.002
 NEVER = float("inf")
 
 
-class Deadlines:
-    """The limits of one exchange: spans in seconds, `total` on the monotonic clock; NEVER for none."""
-
-    __slots__ = ("headers", "idle", "total")
-
-    def __init__(self, headers: float, idle: float, total: float) -> None:
-        self.headers = headers
-        self.idle = idle
-        self.total = total
-
-
 class UpstreamConnection(asyncio.Protocol):
     """Sends requests and reads responses on one connected socket."""
 
     __slots__ = (
         "_closed",
         "_complete",
-        "_deadline",
-        "_deadlines",
         "_error",
+        "_exchange",
         "_fields",
         "_head_size",
-        "_informational",
+        "_headers_limit",
+        "_idle_limit",
         "_interest",
         "_last_read",
         "_loop",
@@ -68,6 +57,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_parser",
         "_parts",
         "_parts_size",
+        "_pass_informational",
         "_passing_by",
         "_read_paused",
         "_reason",
@@ -78,6 +68,7 @@ class UpstreamConnection(asyncio.Protocol):
         "_timer",
         "_timer_at",
         "_to_head",
+        "_total",
         "_trailers",
         "_transport",
         "_upload_chunked",
@@ -95,17 +86,22 @@ class UpstreamConnection(asyncio.Protocol):
     )
 
     _transport: asyncio.Transport
-    _deadlines: Deadlines
 
-    def __init__(self, interest: Interest, on_closed: Callable[[UpstreamConnection], None]) -> None:
+    def __init__(
+        self,
+        interest: Interest,
+        on_closed: Callable[[UpstreamConnection], None],
+        pass_informational: Callable[[Exchange, int, bytes, Fields], None],
+    ) -> None:
         self._loop = asyncio.get_running_loop()
         self._interest = interest
         self._on_closed = on_closed
+        self._pass_informational = pass_informational
+        self._exchange: Exchange | None = None
         self._parser: Any = None
         self._closed = False
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = NEVER
-        self._deadline = NEVER
         self._waiter: asyncio.Future[None] | None = None
         self._last_read = 0.0
         self._read_paused = False
@@ -147,31 +143,37 @@ class UpstreamConnection(asyncio.Protocol):
         self,
         head: bytes,
         now: float,
-        deadlines: Deadlines,
-        *,
-        to_head: bool,
-        informational: Callable[[int, bytes, Fields], None] | None,
-        upload: Source | None,
-        upload_chunked: bool,
-    ) -> None:
-        """Begin an exchange. With an `upload`, its body follows through `chunk` and `end`."""
+        exchange: Exchange,
+        headers_limit: float,
+        idle_limit: float,
+        total: float,
+    ) -> asyncio.Future[None]:
+        """Send a request's head. When it has a body, that follows through `chunk` and `end`.
+
+        What is returned is done when the final response head has come, or the exchange has failed.
+
+        The limits are seconds, `total` is on the monotonic clock; NEVER for none.
+        """
         if self._parser is None:
             self._parser = httptools.HttpResponseParser(self)
         if self.used:
             self._reset()
         self.used += 1
         self.busy = True
-        self._to_head = to_head
-        self._informational = informational
-        self._deadlines = deadlines
-        self._upload_source = upload
-        self._upload_chunked = upload_chunked
+        self._exchange = exchange
+        self._headers_limit, self._idle_limit, self._total = headers_limit, idle_limit, total
+        self._to_head = exchange.head.method == b"HEAD"
+        self._upload_source = upload = exchange.body.source
         if upload is None:
             self._sent_at = now
-            self._arm(min(now + deadlines.headers, deadlines.total))
+            due = now + headers_limit
+            self._arm(min(total, due))
         else:
-            self._arm(deadlines.total)
+            self._upload_chunked = exchange.head.chunked
+            self._arm(total)
         self._transport.write(head)
+        self._waiter = waiter = self._loop.create_future()
+        return waiter
 
     def chunk(self, data: bytes) -> None:
         """Send a piece of the request's body."""
@@ -190,13 +192,10 @@ class UpstreamConnection(asyncio.Protocol):
 
     # ---- awaiting
 
-    async def head(self) -> ResponseHead:
-        """Wait for the final response head. Raises UpstreamError."""
-        while self._response is None:
-            if self._error is not None:
-                raise self._error
-            self._waiter = self._loop.create_future()
-            await self._waiter
+    def final_head(self) -> ResponseHead:
+        """The final response head, once what `send` returned is done. Raises UpstreamError."""
+        if self._response is None:
+            raise self._error or ConnectionBroken("The upstream has not answered.")
         return self._response
 
     def take(self) -> list[bytes] | None:
@@ -221,7 +220,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def lift_total(self) -> None:
         """The response is one that may go on for ever."""
-        self._deadlines.total = NEVER
+        self._total = NEVER
 
     async def done(self) -> None:
         """Wait for the response's last byte. Raises UpstreamError."""
@@ -250,7 +249,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.idle_since = now
         self.idle_limit = self._response.idle_limit if self._response is not None else None
         self._sink = None
-        self._upload_source = self._informational = None
+        self._upload_source = self._exchange = None
         self._parts = []
         if self._to_head:
             # llhttp cannot be told that a response to HEAD has no body; a new parser does not wait for it.
@@ -375,8 +374,8 @@ class UpstreamConnection(asyncio.Protocol):
             fields, self._fields = self._fields, []
             reason, self._reason = self._reason, b""
             self._head_size = 0
-            if self._informational is not None:
-                self._informational(status, reason, fields)
+            if self._exchange is not None:
+                self._pass_informational(self._exchange, status, reason, fields)
             return
         try:
             response = response_head.read(
@@ -439,8 +438,7 @@ class UpstreamConnection(asyncio.Protocol):
     # ---- time
 
     def _arm(self, deadline: float) -> None:
-        self._deadline = deadline
-        if deadline < self._timer_at or (self._timer is None and deadline != NEVER):
+        if deadline < self._timer_at:
             if self._timer is not None:
                 self._timer.cancel()
             self._timer_at = deadline
@@ -452,17 +450,16 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _nearest(self) -> tuple[float, type[UpstreamError]]:
         """The deadline that comes first, and what has happened when it passes."""
-        limits = self._deadlines
         due: float = NEVER
         error: type[UpstreamError] = IdleTimeout
         if self._response is not None:
             if not self._read_paused:
-                due = self._last_read + limits.idle
+                due = self._last_read + self._idle_limit
         elif self._sent_at is not None:
-            due, error = self._sent_at + limits.headers, HeadersTimeout
+            due, error = self._sent_at + self._headers_limit, HeadersTimeout
         elif self._write_blocked:
-            due = self._write_blocked + limits.idle
-        return (limits.total, TotalTimeout) if limits.total < due else (due, error)
+            due = self._write_blocked + self._idle_limit
+        return (self._total, TotalTimeout) if self._total < due else (due, error)
 
     def _on_timer(self) -> None:
         self._timer, self._timer_at = None, NEVER

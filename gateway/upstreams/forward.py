@@ -13,7 +13,6 @@ record, give the connection back
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from time import monotonic
 
 from gateway.errors import (
@@ -25,12 +24,12 @@ from gateway.errors import (
     TotalTimeout,
     UpstreamError,
 )
-from gateway.exchange import Exchange, Fields
+from gateway.exchange import Exchange
 from gateway.policies.timeout import Timeouts
 from gateway.rules.breaker import FAILED, NEITHER, OK
 from gateway.rules.response_head import ResponseHead
 from gateway.upstreams import relay, request_lines
-from gateway.upstreams.connection import NEVER, Deadlines, UpstreamConnection
+from gateway.upstreams.connection import NEVER, UpstreamConnection
 from gateway.upstreams.tunnel import Tunnel
 from gateway.upstreams.upstream import Upstream
 
@@ -42,14 +41,31 @@ FAILURE_STATUS = "failure-status"
 CANCELLED = "cancelled"
 
 
-@dataclass(frozen=True, slots=True)
 class Way:
-    """How a route's requests go to its upstream."""
+    """How a route's requests go to its upstream. Limits in seconds, NEVER for none."""
 
-    upstream: Upstream
-    timeouts: Timeouts
-    strip_prefix: bytes
-    own_host: bool
+    __slots__ = (
+        "connect",
+        "headers",
+        "idle",
+        "own_host",
+        "strip_prefix",
+        "total",
+        "total_on_route",
+        "tunnel",
+        "upstream",
+    )
+
+    def __init__(self, upstream: Upstream, timeouts: Timeouts, strip_prefix: bytes, *, own_host: bool) -> None:
+        self.upstream = upstream
+        self.strip_prefix = strip_prefix
+        self.own_host = own_host
+        self.connect = _limit(timeouts.connect)
+        self.headers = _limit(timeouts.headers)
+        self.idle = _limit(timeouts.idle)
+        self.total = _limit(timeouts.total)
+        self.tunnel = _limit(timeouts.tunnel)
+        self.total_on_route = timeouts.total_on_route
 
 
 async def forward(exchange: Exchange, way: Way) -> GatewayError | None:
@@ -100,89 +116,63 @@ async def forward(exchange: Exchange, way: Way) -> GatewayError | None:
 async def _ask(exchange: Exchange, way: Way, now: float) -> tuple[UpstreamConnection, ResponseHead]:
     """Send the request on some connection; the connection and the final head of its response."""
     pool = way.upstream.pool
-    limits = way.timeouts
-    total = NEVER if limits.total is None else exchange.started + limits.total
-    body = exchange.body
-    repeatable = exchange.head.method in _IDEMPOTENT and not exchange.head.upgrade
+    head, body = exchange.head, exchange.body
+    total = exchange.started + way.total
+    repeatable = head.method in _IDEMPOTENT and not head.upgrade
     lines = request_lines.build(exchange, way.upstream, way.strip_prefix, own_host=way.own_host)
     connection = pool.take(now)
     while True:
         if connection is None:
-            connection = await pool.obtain(now, _sooner(limits.connect, total - now))
+            connection = await pool.obtain(now, _seconds(min(way.connect, total - now)))
             now = monotonic()
-        stale_possible = repeatable and connection.used > 0
+        repeatable_here = repeatable and connection.used > 0
         try:
-            if stale_possible:
-                body.keep_copy()
-            _send(exchange, connection, lines, now, _deadlines(limits, total))
-            return connection, await _final_head(exchange, connection, limits)
+            if connection.closed:
+                raise ConnectionBroken("The upstream closed the connection.")
+            waiter = connection.send(lines, now, exchange, way.headers, way.idle, total)
+            if body.source is not None:
+                if repeatable_here:
+                    body.keep_copy()
+                body.attach(connection)
+            await waiter
+            response = connection.final_head()
+            if response.status == 101 and not head.upgrade:
+                raise BadResponse("The upstream changed protocols unasked.")
         except ConnectionBroken:
             answered = connection.answered
             pool.give_back(connection, monotonic())
-            if not stale_possible or answered or not body.rewind():
+            if not repeatable_here or answered or not body.rewind():
                 raise
             connection = None
         except BaseException:
             pool.give_back(connection, monotonic())
             raise
+        else:
+            if response.endless and not way.total_on_route:
+                connection.lift_total()
+            return connection, response
 
 
-def _send(exchange: Exchange, connection: UpstreamConnection, lines: bytes, now: float, deadlines: Deadlines) -> None:
-    if connection.closed:
-        raise ConnectionBroken("The upstream closed the connection.")
-    body = exchange.body
-    head = exchange.head
-
-    def informational(status: int, reason: bytes, fields: Fields) -> None:
-        relay.informational(exchange, status, reason, fields)
-
-    connection.send(
-        lines,
-        now,
-        deadlines,
-        to_head=head.method == b"HEAD",
-        informational=informational,
-        upload=body.source,
-        upload_chunked=head.chunked,
-    )
-    if body.source is not None:
-        body.attach(connection)
+def _limit(seconds: float | None) -> float:
+    return NEVER if seconds is None else seconds
 
 
-async def _final_head(exchange: Exchange, connection: UpstreamConnection, limits: Timeouts) -> ResponseHead:
-    response = await connection.head()
-    if response.status == 101 and not exchange.head.upgrade:
-        raise BadResponse("The upstream changed protocols unasked.")
-    if response.endless and not limits.total_on_route:
-        connection.lift_total()
-    return response
-
-
-def _deadlines(limits: Timeouts, total: float) -> Deadlines:
-    return Deadlines(
-        NEVER if limits.headers is None else limits.headers, NEVER if limits.idle is None else limits.idle, total
-    )
-
-
-def _sooner(limit: float | None, left: float) -> float | None:
-    if left == NEVER:
-        return limit
-    return max(0.0, left if limit is None else min(limit, left))
+def _seconds(limit: float) -> float | None:
+    return None if limit == NEVER else max(0.0, limit)
 
 
 async def _tunnel(exchange: Exchange, way: Way, connection: UpstreamConnection, response: ResponseHead) -> None:
     """Carry an upgraded connection's bytes until it ends."""
     if connection.closed:
         raise ConnectionBroken("The upstream closed the connection.")
-    limits = way.timeouts
-    total = exchange.started + limits.total if limits.total is not None and limits.total_on_route else NEVER
+    total = exchange.started + way.total if way.total_on_route else NEVER
     relay.switching(exchange, response)
     exchange.keep_alive = False
     transport, owner, early = exchange.client_side.into_tunnel()
     tunnel = Tunnel(
         (transport, owner),
         (connection.into_tunnel(), connection),
-        NEVER if limits.tunnel is None else limits.tunnel,
+        way.tunnel,
         total,
     )
     try:

@@ -13,6 +13,7 @@ from typing import Protocol
 
 from gateway.errors import PoolExhausted
 from gateway.rules.response_head import Interest
+from gateway.upstreams import relay
 from gateway.upstreams.connection import NEVER, UpstreamConnection
 from gateway.upstreams.connector import Connector
 
@@ -126,7 +127,7 @@ class Pool:
     # ---- inside
 
     def _make(self) -> UpstreamConnection:
-        return UpstreamConnection(self.interest, self._closed)
+        return UpstreamConnection(self.interest, self._closed, relay.informational)
 
     def _closed(self, connection: UpstreamConnection) -> None:
         if connection in self._open:
