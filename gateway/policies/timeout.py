@@ -35,7 +35,7 @@ class Timeout(Section):
     """From the request's last byte to the end of the response's header section."""
     idle: Annotated[float | None, _LIMIT] = 30.0
     """Between two pieces of a body; the gateway's own pauses for a slow reader are not counted."""
-    total: Annotated[float | None, _LIMIT] = 60.0
+    total: Annotated[float | None, _LIMIT] = None
     """The whole exchange; event streams and tunnels are cut only where it is set on the route."""
     tunnel: Annotated[float | None, _LIMIT] = 3600.0
     """Without a byte either way on an upgraded connection."""

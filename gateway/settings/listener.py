@@ -74,7 +74,7 @@ class Route(Section):
     """Methods that it takes, all where it is not written; GET takes HEAD too."""
     upstream: Annotated[str, Text(read=parse_name)]
     """A name under `upstreams`."""
-    strip_prefix: Annotated[str | None, Text(read=pattern.parse_prefix)] = None
+    strip_prefix: Annotated[str | None, Text(optional=True, read=pattern.parse_prefix)] = None
     """Leading segments of the path that the upstream does not get to see."""
     timeout: Annotated[TimeoutOverride, TIMEOUT_WAYS] = TimeoutOverride()
     """What differs from the upstream's and the listener's timeouts."""

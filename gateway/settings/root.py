@@ -10,7 +10,7 @@ from pydantic import Field, PrivateAttr
 from gateway.policies.correlation import Correlation
 from gateway.settings.listener import Egress, Ingress
 from gateway.settings.mistakes import Mistake
-from gateway.settings.types import Alternative, Choice, Duration, Section, Text, parse_name
+from gateway.settings.types import Alternative, Choice, Duration, Section, Switch, Text, parse_name
 from gateway.settings.upstream import Upstream
 from gateway.settings.values import Address, parse_address
 
@@ -38,6 +38,8 @@ class Log(Section):
     """The least severe that is still said; access lines are not counted among these."""
     format: Annotated[str, Choice(words=("json", "text"))] = "json"
     """One JSON object a line, or text for people."""
+    access: Annotated[bool, Switch()] = True
+    """One line a request, on standard output."""
 
 
 class Settings(Section):

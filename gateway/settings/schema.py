@@ -38,7 +38,7 @@ def _describe(described: JsonSchema, field: FieldInfo) -> None:
     """Write a field's default as the file would; leave out what it could not write."""
     default = described.pop("default", None)
     kinds = [kind for kind in field.metadata if isinstance(kind, Kind)]
-    if default is None or default == "inherit":
+    if default in (None, "", "inherit"):
         if kinds and kinds[0].off and default is None:
             described["default"] = False
     elif kinds:

@@ -40,9 +40,10 @@ def is_off(value: Any) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class Kind:
-    """A kind of value. `off` allows `false`, which becomes None."""
+    """A kind of value. `off` allows `false`, which becomes None; `optional` a ready None, which no file can write."""
 
     off: bool = False
+    optional: bool = False
 
     def parse(self, text: str) -> Any:
         """The value of a text; ValueError with a message for whoever wrote it."""
@@ -61,7 +62,9 @@ class Kind:
         if isinstance(value, (dict, list)):
             # A ValueError is what pydantic collects.
             raise ValueError(f"must be one value, not a {'mapping' if isinstance(value, dict) else 'list'}")  # noqa: TRY004
-        if self.off and (value is None or is_off(value)):
+        if value is None and not (self.off or self.optional):
+            raise ValueError("no value here")
+        if value is None or (self.off and is_off(value)):
             return None
         return self.parse(value) if isinstance(value, str) else value
 

@@ -41,9 +41,9 @@ class Tls(Section):
 
     verify: Annotated[bool, Switch()] = True
     """Check the certificate and its name."""
-    ca: Annotated[str | None, Text()] = None
+    ca: Annotated[str | None, Text(optional=True)] = None
     """File with the certificates to trust, in PEM; the system's where it is not written."""
-    server_name: Annotated[str | None, Text(read=parse_host)] = None
+    server_name: Annotated[str | None, Text(optional=True, read=parse_host)] = None
     """Name to ask for (SNI) and to check; the URL's host where it is not written."""
 
 
@@ -52,11 +52,11 @@ class Upstream(Section):
 
     NOT_YET: ClassVar[frozenset[str]] = POLICIES_NOT_YET
 
-    preset: Annotated[str | None, Choice(words=tuple(PRESETS))] = None
+    preset: Annotated[str | None, Choice(optional=True, words=tuple(PRESETS))] = None
     """A provider that the gateway knows: `url`, timeouts, breaker and the way a key is sent come with it."""
     url: Annotated[Url, Text(read=parse_url)]
     """Base URL, http or https; needed unless the preset has one."""
-    api_key: Annotated[SecretStr | None, Text(read=_api_key)] = None
+    api_key: Annotated[SecretStr | None, Text(optional=True, read=_api_key)] = None
     """Sent as the preset's provider wants it; empty sends none."""
     timeout: Annotated[Timeout, TIMEOUT_WAYS] = Timeout()
     """How long it may take."""
