@@ -25,6 +25,8 @@ KEEP_ALIVE = 75.0
 LINGER = 1.0
 #: Seconds for requests under way when the server stops.
 STOP_TIMEOUT = 1.0
+#: aiohttp would tell its own version and Python's.
+_ON_ALL = {"Cache-Control": "no-store", "Server": "gateway"}
 
 _logger = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -136,7 +138,7 @@ class _Connection(web.RequestHandler):
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has begun; there cannot be another")
         detail = "This is not an HTTP request that is understood here." if status < 500 else "A fault of ours."
-        response = problem(status, detail)
+        response = problem(status, detail, _ON_ALL)
         response.force_close()
         return response
 
@@ -164,8 +166,7 @@ async def _within_bounds(request: web.Request, handler: Handler) -> web.StreamRe
     try:
         async with asyncio.timeout(EXCHANGE_TIMEOUT):
             response = await _answer(request, handler)
-            response.headers["Cache-Control"] = "no-store"
-            response.headers["Server"] = "gateway"  # aiohttp would tell its own version, and Python's
+            response.headers.update(_ON_ALL)
             await response.prepare(request)
             await response.write_eof()
     except TimeoutError:
