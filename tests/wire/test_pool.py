@@ -204,12 +204,12 @@ async def test_a_tunnel_holds_its_connection(small: Gateway, origin: Origin) -> 
 
 
 async def test_an_idle_connection_is_let_go(start: Start, origin: Origin) -> None:
-    gateway = await start(upstream={"pool": {"idle": "300ms"}})
+    gateway = await start(upstream={"pool": {"idle": "700ms"}})
     await fetch(gateway.ingress, "GET", "/")
     answered = time.monotonic()
     (upstream,) = origin.connections
     assert await upstream.gone() == "fin"
-    assert_within(upstream.wire.ended_at - answered, 0.3)
+    assert_within(upstream.wire.ended_at - answered, 0.7)
     await gateway.metric_is(0, "gateway_upstream_connections", upstream="app")
     assert (await fetch(gateway.ingress, "GET", "/")).status == 200
     assert len(origin.connections) == 2
@@ -220,9 +220,10 @@ async def test_an_idle_limit_of_the_upstreams_own_is_kept(start: Start, origin: 
     gateway = await start()
     origin.answer = lambda request: ok(b"ok", b"Keep-Alive: timeout=1")
     await fetch(gateway.ingress, "GET", "/")
-    answered = time.monotonic()
-    assert await origin.connections[0].gone() == "fin"
-    assert origin.connections[0].wire.ended_at - answered < 1.0
+    assert len(origin.connections) == 1
+    await asyncio.sleep(0.8)
+    assert (await fetch(gateway.ingress, "POST", "/", body=b"x")).status == 200
+    assert len(origin.connections) == 2
 
 
 async def test_an_old_connection_takes_no_more_requests(start: Start, origin: Origin) -> None:
