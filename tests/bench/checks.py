@@ -1,0 +1,71 @@
+"""Whether a measurement is honest: each check returns what is wrong, in words, or nothing."""
+
+import http.client
+from collections.abc import Iterator
+
+from tests.bench.origin import BODY, Origin, Tally
+from tests.bench.proxies import Running
+from tests.bench.wrk import Load
+
+ID = "X-Request-ID"
+
+
+def probe(running: Running, origin: Origin) -> tuple[int, list[str]]:
+    """Two requests by hand, without and with a request id: the length of a whole response, and what was wrong."""
+    wrong = []
+    lengths = []
+    for sent in ("", "0af76519-16cd-43dd-8448-eb211c80319c"):
+        origin.take()
+        connection = http.client.HTTPConnection("127.0.0.1", running.port, timeout=5)
+        connection.request("GET", "/probe", headers={ID: sent} if sent else {})
+        response = connection.getresponse()
+        body = response.read().decode()
+        connection.close()
+        if response.status != 200 or body != BODY:
+            wrong.append(f"answered {response.status} with {len(body)} bytes")
+        head = sum(len(name) + len(value) + 4 for name, value in response.getheaders())
+        lengths.append(len(f"HTTP/1.1 {response.status} {response.reason}\r\n\r\n") + head + len(body))
+        arrived = origin.take().ids
+        if running.proxy.request_id and (len(arrived) != 1 or arrived != {response.headers.get(ID)}):
+            wrong.append(f"the origin saw the request ids {sorted(arrived)}, the client {response.headers.get(ID)}")
+        if running.proxy.request_id and sent and arrived != {sent}:
+            wrong.append("a request id that the client sent was not kept")
+    return lengths[0], wrong
+
+
+def load(measured: Load, tally: Tally, connections: int, length: int, request_id: bool) -> Iterator[str]:
+    """What one run of wrk and the origin's tally of it say together."""
+    if measured.bad_status:
+        yield f"{measured.bad_status} answers with an error status"
+    if measured.socket_errors:
+        yield f"{measured.socket_errors} socket errors or timeouts"
+    # Responses cut at the end of the run count in bytes only; a field may differ by some digits.
+    expected = measured.requests * length
+    if abs(measured.bytes - expected) > connections * length + 8 * measured.requests:
+        yield f"{measured.bytes} bytes for {measured.requests} answers, {expected} expected"
+    if not measured.requests <= tally.requests <= measured.requests + 2 * connections:
+        yield f"wrk counted {measured.requests} answers, the origin {tally.requests} requests"
+    if tally.opened > 2 * connections:
+        yield f"{tally.opened} new connections to the origin for {connections} clients: not kept alive"
+    if request_id and len(tally.ids) != tally.requests:
+        yield f"{len(tally.ids)} different request ids in {tally.requests} requests"
+
+
+def metrics(running: Running) -> Iterator[str]:
+    """Whether the metrics page of the second table is there."""
+    connection = http.client.HTTPConnection("127.0.0.1", running.metrics_port, timeout=5)
+    try:
+        connection.request("GET", running.proxy.metrics)
+        response = connection.getresponse()
+        if response.status != 200 or not response.read():
+            yield f"the metrics page answered {response.status}"
+    except OSError as error:
+        yield f"no metrics page: {error}"
+    finally:
+        connection.close()
+
+
+def logged(lines: int, requests: int) -> Iterator[str]:
+    """Whether every request has its line in the access log (what wrk broke off at its end may lack one)."""
+    if lines < requests * 0.99:
+        yield f"{lines} lines in the access log for {requests} requests"

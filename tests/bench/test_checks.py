@@ -1,0 +1,57 @@
+"""The bench's own checks catch a run that was not what it seems."""
+
+import dataclasses
+
+import pytest
+
+from tests.bench import checks
+from tests.bench.origin import Tally
+from tests.bench.wrk import Load
+
+GOOD = Load(seconds=1.0, requests=1000, bytes=1_200_000, p50=100, p99=200, bad_status=0, socket_errors=0)
+SEEN = Tally(requests=1010, opened=64, ids=frozenset(map(str, range(1010))))
+
+
+def wrong(measured: Load = GOOD, tally: Tally = SEEN) -> list[str]:
+    return list(checks.load(measured, tally, connections=64, length=1200, request_id=True))
+
+
+def test_a_good_run_passes() -> None:
+    assert wrong() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"bad_status": 3}, "3 answers with an error status"),
+        ({"socket_errors": 1}, "1 socket errors or timeouts"),
+        ({"bytes": 200_000}, "200000 bytes for 1000 answers, 1200000 expected"),
+        ({"requests": 1200, "bytes": 1_440_000}, "wrk counted 1200 answers, the origin 1010 requests"),
+    ],
+)
+def test_what_wrk_saw(change: dict[str, int], said: str) -> None:
+    assert wrong(measured=dataclasses.replace(GOOD, **change)) == [said]
+
+
+@pytest.mark.parametrize(
+    ("tally", "said"),
+    [
+        (dataclasses.replace(SEEN, opened=1010), "not kept alive"),
+        (dataclasses.replace(SEEN, ids=frozenset()), "0 different request ids in 1010 requests"),
+        (dataclasses.replace(SEEN, ids=frozenset({"one"})), "1 different request ids in 1010 requests"),
+        (Tally(2000, 64, frozenset(map(str, range(2000)))), "wrk counted 1000 answers, the origin 2000 requests"),
+    ],
+)
+def test_what_the_origin_saw(tally: Tally, said: str) -> None:
+    (line,) = wrong(tally=tally)
+    assert said in line
+
+
+def test_a_proxy_that_makes_no_request_id_is_not_asked_for_one() -> None:
+    tally = dataclasses.replace(SEEN, ids=frozenset())
+    assert list(checks.load(GOOD, tally, connections=64, length=1200, request_id=False)) == []
+
+
+def test_access_lines_are_counted() -> None:
+    assert list(checks.logged(995, 1000)) == []
+    assert list(checks.logged(900, 1000)) == ["900 lines in the access log for 1000 requests"]

@@ -1,0 +1,31 @@
+"""wrk, as the bench uses it: one thread, a number of kept-alive connections, its counters as numbers."""
+
+import dataclasses
+import json
+import subprocess
+from pathlib import Path
+
+from tests.bench.machine import pinned
+
+REPORT = Path(__file__).with_name("wrk.lua")
+
+
+@dataclasses.dataclass(frozen=True)
+class Load:
+    """What one run of wrk saw. `p50` and `p99` are microseconds, `bytes` whole responses with their heads."""
+
+    seconds: float
+    requests: int
+    bytes: int
+    p50: int
+    p99: int
+    bad_status: int
+    socket_errors: int
+
+
+def run(port: int, connections: int, seconds: int, core: int) -> Load:
+    """Load `port` on loopback for whole `seconds` from `core`."""
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(REPORT), f"http://127.0.0.1:{port}/"]
+    with pinned(core):
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 30)
+    return Load(**json.loads(done.stdout.strip().splitlines()[-1]))
