@@ -24,7 +24,7 @@ PAIRS_PER_ROUTE = 400
 #: Outcomes that one upstream counts apart; ours are fewer, so past this something uses a label for free text.
 OUTCOMES_PER_UPSTREAM = 64
 #: By the numbers that `gateway_breaker_state` has for them.
-BREAKER_STATES = ("closed", "half-open", "open")
+BREAKER_STATES = ("closed", "half_open", "open")
 
 
 class RouteMetrics:
@@ -100,14 +100,15 @@ class UpstreamMetrics:
         """Ask `count` for the connections by state at each scrape; it runs on the event loop."""
         self.connections = count
 
-    def watch_breaker(self, state: Callable[[], int]) -> None:
-        """Ask `state` at each scrape for an index of `BREAKER_STATES`; it runs on the event loop.
-
-        Its transitions are there from the start, at nought: a rate over a series sees no step in its first sample.
-        """
+    def watch_breaker(self, state: Callable[[], int] | None) -> None:
+        """Ask `state` at each scrape for an index of `BREAKER_STATES`, on the event loop; None: no breaker."""
         self.breaker = state
-        for name in BREAKER_STATES:
-            self.transitions.setdefault(name, 0)
+
+    def all_transitions(self) -> dict[str, int]:
+        """The transitions so far; with a breaker, those to each state, for a rate sees no step in a first sample."""
+        if self.breaker is None:
+            return self.transitions
+        return dict.fromkeys(BREAKER_STATES, 0) | self.transitions
 
 
 class ListenerMetrics:

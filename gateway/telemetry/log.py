@@ -61,8 +61,7 @@ class Log:
 
     def failure(self, event: str, error: BaseException, **fields: object) -> None:
         """A bug of ours, with its traceback; never for what a client or an upstream sent."""
-        text = "".join(traceback.format_exception(error))[-MAX_TRACEBACK:]
-        self.write("error", event, {**fields, "error": type(error).__name__, "traceback": text})
+        self.write("error", event, {**fields, **_told(error)})
 
     def limited(self, key: str, seconds: float) -> Limited:
         """Speak at most once in `seconds` under `key`; the next line says how many were `suppressed`."""
@@ -120,6 +119,15 @@ class Limited:
     def error(self, event: str, **fields: object) -> None:
         """As `Log.error`, unless suppressed."""
         self._log.write_limited("error", event, fields, self._key, self._seconds)
+
+    def failure(self, event: str, error: BaseException, **fields: object) -> None:
+        """As `Log.failure`, unless suppressed."""
+        self._log.write_limited("error", event, {**fields, **_told(error)}, self._key, self._seconds)
+
+
+def _told(error: BaseException) -> dict[str, object]:
+    text = "".join(traceback.format_exception(error))
+    return {"error": type(error).__name__, "traceback": text[-MAX_TRACEBACK:]}
 
 
 class _Silence:

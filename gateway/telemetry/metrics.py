@@ -152,7 +152,7 @@ class Metrics:
             "gateway_breaker_transitions_total",
             "Changes of a breaker's state.",
             ("upstream", "to"),
-            [((part.name, to), count) for part in parts for to, count in part.transitions.items()],
+            [((part.name, to), count) for part in parts for to, count in part.all_transitions().items()],
         )
 
     def _of_listeners(self) -> Iterator[Family | HistogramFamily]:

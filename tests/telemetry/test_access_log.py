@@ -15,14 +15,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.exchange import Client, Exchange, RequestBody
-from gateway.rules import request_head
+from gateway.rules.request_head import RequestHead
 from gateway.rules.trace_context import Trace
 from gateway.telemetry.access_log import AccessLog
 from gateway.telemetry.log import Log
 from gateway.telemetry.metrics import Metrics
 from tests.telemetry.sinks import Pipe, wait_until
-
-_INTEREST = request_head.Interest("X-Correlation-ID", ingress=True)
 
 
 @dataclass
@@ -30,8 +28,10 @@ class _Route:
     name: str
 
 
-def _exchange(target: bytes = b"/api/generate?key=secret", method: bytes = b"POST") -> Exchange:
-    head = request_head.read(method, target, "1.1", [(b"Host", b"a")], _INTEREST)
+def _exchange(path: bytes = b"/api/generate") -> Exchange:
+    head = RequestHead()
+    head.method, head.path, head.query = b"POST", path, b"?key=hunter2"
+    head.host, head.keep_alive = b"a", True
     # The client's side is not looked at by a log.
     exchange = Exchange("ingress", head, RequestBody(None), cast("Client", None), "10.1.2.3", started=1000.0)
     exchange.body.feed(b"x" * 120)
@@ -122,8 +122,7 @@ def test_what_there_is_nothing_to_say_of_is_left_out(logs: _Logs) -> None:
 
 
 def test_the_query_is_nowhere_in_a_line(logs: _Logs) -> None:
-    logs.access.write(_exchange(b"/a?api_key=hunter2"), 1000.1)
-    logs.access.write(_exchange(b"http://a.example/b?api_key=hunter2"), 1000.1)
+    logs.access.write(_exchange(), 1000.1)
     assert "hunter2" not in logs.text()
 
 

@@ -118,12 +118,14 @@ def test_outcomes_are_bounded() -> None:
 
 def test_transitions_are_there_before_the_first() -> None:
     upstream = UpstreamMetrics("app")
-    assert upstream.transitions == {}
+    assert upstream.all_transitions() == {}
     upstream.watch_breaker(lambda: 0)
-    assert upstream.transitions == dict.fromkeys(BREAKER_STATES, 0)
+    assert upstream.all_transitions() == dict.fromkeys(BREAKER_STATES, 0)
     upstream.transition("open")
     upstream.watch_breaker(lambda: 2)
-    assert upstream.transitions["open"] == 1, "a reload must not forget"
+    assert upstream.all_transitions() == {"closed": 0, "half_open": 0, "open": 1}, "a reload must not forget"
+    upstream.watch_breaker(None)
+    assert upstream.all_transitions() == {"open": 1}
 
 
 def test_connections_and_what_came_over_them() -> None:

@@ -110,6 +110,14 @@ def test_a_bug_has_its_traceback_in_bounds(file: _File) -> None:
     assert len(event["traceback"]) == MAX_TRACEBACK
 
 
+def test_a_bug_that_strikes_every_request_is_told_once(file: _File) -> None:
+    for _ in range(100):
+        file.log.limited("bug", 60).failure("internal_error", RuntimeError("again"), where="pipeline")
+    (event,) = file.events()
+    assert (event["error"], event["where"]) == ("RuntimeError", "pipeline")
+    assert event["traceback"] == "RuntimeError: again\n"
+
+
 def test_lines_of_many_threads_stay_whole(file: _File) -> None:
     def speak(name: int) -> None:
         for number in range(300):
