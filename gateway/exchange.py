@@ -270,11 +270,6 @@ class Exchange:
         return self.head.http10
 
     @property
-    def headers(self) -> Fields:
-        """The request's header fields, as sent."""
-        return self.head.fields
-
-    @property
     def bytes_in(self) -> int:
         """Bytes of the request's body that came."""
         return self.body.received

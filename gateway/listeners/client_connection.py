@@ -27,6 +27,8 @@ from gateway.errors import GatewayError, HeadersTooLarge, MalformedRequest, Slow
 from gateway.exchange import NO_BODY, Exchange, RequestBody, Source
 from gateway.listeners.body_replay import BodyReplay
 from gateway.rules import request_head
+from gateway.rules.field_lines import COLON, END, Pieces
+from gateway.rules.request_head import Noted
 
 if TYPE_CHECKING:
     from gateway.listeners.listener import Listener
@@ -53,12 +55,14 @@ class ClientConnection(asyncio.Protocol):
         "_early",
         "_exchange",
         "_fed",
-        "_fields",
         "_head_size",
         "_holds",
         "_in_head",
+        "_interest",
+        "_kept",
         "_last_read",
         "_listener",
+        "_noted",
         "_parser",
         "_peer",
         "_queue",
@@ -92,7 +96,9 @@ class ClientConnection(asyncio.Protocol):
         self._head_size = 0
         self._fed = 0
         self._target = b""
-        self._fields: list[tuple[bytes, bytes]] = []
+        self._interest = listener.interest
+        self._kept: Pieces = []
+        self._noted: Noted = {}
         self._body: RequestBody | None = None
         self._upgrading = False
         self._deaf = False
@@ -207,7 +213,9 @@ class ClientConnection(asyncio.Protocol):
         """A request's first byte."""
         self._in_head = True
         self._head_size = -1
-        self._fields = []
+        self._interest = self._listener.interest
+        self._kept = []
+        self._noted = {}
         self._target = b""
 
     def on_url(self, target: bytes) -> None:
@@ -216,9 +224,14 @@ class ClientConnection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A field of the header section; behind the body it is a trailer, which is not taken."""
-        if self._in_head:
-            self._fields.append((name, value))
+        lower = name.lower()
+        if lower not in self._interest.noted:
+            self._kept += (name, COLON, value, END)
         else:
+            self._noted.setdefault(lower, []).append(value)
+            if lower in self._interest.passed_on:
+                self._kept += (name, COLON, value, END)
+        if not self._in_head:
             self._spoil(MalformedRequest("Trailer fields in a request are not taken."))
 
     def on_headers_complete(self) -> None:
@@ -230,7 +243,7 @@ class ClientConnection(asyncio.Protocol):
         if len(self._target) > limits.request_line:
             self._refuse(TargetTooLong())
             return
-        if len(self._fields) > limits.header_count:
+        if len(self._kept) // 4 + len(self._noted) > limits.header_count // 2 and self._count() > limits.header_count:
             self._refuse(HeadersTooLarge())
             return
         if self._head_size + self._fed >= limits.header_size and self._section_size() > limits.header_size:
@@ -239,7 +252,7 @@ class ClientConnection(asyncio.Protocol):
         parser = self._parser
         try:
             head = request_head.read(
-                parser.get_method(), self._target, parser.get_http_version(), self._fields, self._listener.interest
+                parser.get_method(), self._target, parser.get_http_version(), self._kept, self._noted
             )
         except request_head.Malformed as malformed:
             self._refuse(MalformedRequest(f"The request is refused: {malformed}."))
@@ -292,13 +305,23 @@ class ClientConnection(asyncio.Protocol):
         # What else the first read brought is not known, so a head may take one read more than its limit.
         self._head_size = 0 if self._head_size < 0 else self._head_size + self._fed
         limits = self._listener.limits
-        if self._head_size > limits.request_line and not self._fields and len(self._target) > limits.request_line:
+        if self._head_size > limits.request_line and not self._noted and len(self._target) > limits.request_line:
             self._refuse(TargetTooLong())
         elif self._head_size > limits.header_size:
             self._refuse(HeadersTooLarge())
 
+    def _count(self) -> int:
+        """The head's fields."""
+        noted = sum(len(values) for name, values in self._noted.items() if name not in self._interest.passed_on)
+        return len(self._kept) // 4 + noted
+
     def _section_size(self) -> int:
-        return sum(len(name) + len(value) + 4 for name, value in self._fields)
+        return sum(map(len, self._kept)) + sum(
+            len(name) + len(value) + 4
+            for name, values in self._noted.items()
+            if name not in self._interest.passed_on
+            for value in values
+        )
 
     def _on_upgrade(self, rest: bytes) -> None:
         """llhttp stops behind a request that asks for an upgrade; what follows depends on the answer."""
@@ -346,7 +369,7 @@ class ClientConnection(asyncio.Protocol):
         """Answer what cannot become an exchange of its own, after those before it; then hear no more."""
         self._deaf = True
         self._in_head = False
-        head = request_head.unreadable(self._parser.get_method() if self._fields else b"")
+        head = request_head.unreadable(self._parser.get_method() if self._noted else b"")
         exchange = Exchange(self._listener.name, head, NO_BODY, self, self._peer, self._last_read)
         exchange.refused = error
         self._queue.append(exchange)

@@ -9,15 +9,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from itertools import product
 
-from gateway.rules import hop_by_hop, request_target
+from gateway.rules import field_lines, hop_by_hop, request_target
+from gateway.rules.field_lines import Pieces
 
-Fields = list[tuple[bytes, bytes]]
+Noted = dict[bytes, list[bytes]]
 
 _READ = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"expect", b"te"})
 _FORWARDED = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"})
 _PASSED_ON = frozenset({b"host", b"content-length", b"expect"})
 _TRACE = frozenset({b"traceparent", b"tracestate"})
-_NONE: list[bytes] = []
 
 
 class Malformed(ValueError):
@@ -45,7 +45,6 @@ class RequestHead:
         "authority",
         "chunked",
         "expects_continue",
-        "fields",
         "host",
         "http10",
         "keep_alive",
@@ -65,11 +64,10 @@ class RequestHead:
     match_path: bytes
     query: bytes
     http10: bool
-    fields: Fields
-    #: The fields to pass on, hop-by-hop ones and those that we set ourselves left out.
-    kept: Fields
+    #: The lines of the fields to pass on, hop-by-hop ones and those that we set ourselves left out.
+    kept: Pieces
     #: Values of the fields that a listener reads itself, by lower-case name.
-    noted: dict[bytes, list[bytes]]
+    noted: Noted
     #: What the client calls the server: the target's authority, or the Host field's value.
     host: bytes
     #: The authority of an absolute-form target, which takes the Host field's place (RFC 9112, 3.2.2).
@@ -83,39 +81,33 @@ class RequestHead:
     trailers_wanted: bool
 
     def values(self, name: bytes) -> list[bytes]:
-        """The values of a noted field, in order."""
-        return self.noted.get(name, _NONE)
+        """The values of a field, in order; `name` in lower case."""
+        if name in self.noted:
+            return self.noted[name]
+        return [value for field, value in field_lines.pairs(self.kept) if field.lower() == name]
 
 
-def read(method: bytes, target: bytes, version: str, fields: Fields, interest: Interest) -> RequestHead:
-    """Judge a head that llhttp has parsed. Raises Malformed."""
+def read(method: bytes, target: bytes, version: str, kept: Pieces, noted: Noted) -> RequestHead:
+    """Judge a head that llhttp has parsed, its fields sorted by a listener's interest. Raises Malformed."""
     head = RequestHead()
     head.method = method
-    head.fields = fields
+    head.kept = kept
+    head.noted = noted
     if version == "1.1":
         head.http10 = False
     elif version == "1.0":
         head.http10 = True
     else:
         raise Malformed("only HTTP/1.0 and HTTP/1.1 are spoken here")
-    noted: dict[bytes, list[bytes]] = {}
-    kept: Fields = []
-    for pair in fields:
-        name = pair[0].lower()
-        if name in interest.noted:
-            if name in noted:
-                noted[name].append(pair[1])
-            else:
-                noted[name] = [pair[1]]
-            if name in interest.passed_on:
-                kept.append(pair)
-        else:
-            kept.append(pair)
-    head.noted = noted
-    head.kept = kept
     _read_target(head, method, target)
-    _read_framing(head, noted)
-    _read_connection(head, noted)
+    if len(noted) == 1 and not head.http10 and method != b"CONNECT":  # nothing but Host: no body, nothing to settle
+        head.length = None
+        head.keep_alive = True
+        head.chunked = head.expects_continue = head.trailers_wanted = False
+        head.upgrade = b""
+    else:
+        _read_framing(head, noted)
+        _read_connection(head, noted)
     return head
 
 
@@ -125,7 +117,7 @@ def unreadable(method: bytes) -> RequestHead:
     head.method = method
     head.path = head.match_path = head.query = head.host = head.upgrade = b""
     head.authority = head.length = None
-    head.fields = head.kept = []
+    head.kept = []
     head.noted = {}
     head.http10 = head.chunked = head.keep_alive = head.expects_continue = head.trailers_wanted = False
     return head
@@ -149,7 +141,7 @@ def _read_target(head: RequestHead, method: bytes, target: bytes) -> None:
         head.host = head.authority
 
 
-def _read_framing(head: RequestHead, noted: dict[bytes, list[bytes]]) -> None:
+def _read_framing(head: RequestHead, noted: Noted) -> None:
     """RFC 9112, section 6; llhttp has refused repeated and conflicting lengths."""
     lengths = noted.get(b"content-length")
     head.length = int(lengths[0]) if lengths else None
@@ -162,7 +154,7 @@ def _read_framing(head: RequestHead, noted: dict[bytes, list[bytes]]) -> None:
             raise Malformed("the only transfer coding taken is chunked, once")
 
 
-def _read_connection(head: RequestHead, noted: dict[bytes, list[bytes]]) -> None:
+def _read_connection(head: RequestHead, noted: Noted) -> None:
     """RFC 9110, sections 7.6.1, 7.8 and 10.1; RFC 9112, section 9.3."""
     head.keep_alive = not head.http10
     head.upgrade = b""
@@ -188,7 +180,7 @@ def _read_connection(head: RequestHead, noted: dict[bytes, list[bytes]]) -> None
     if b"te" in options and any(b"trailers" in value.lower() for value in noted.get(b"te", ())):
         head.trailers_wanted = True
     if listed:
-        head.kept = [pair for pair in head.kept if pair[0].lower() not in listed]
+        head.kept = field_lines.without(head.kept, listed)
 
 
 def _spellings(name: bytes) -> Iterable[bytes]:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import re
 
-from gateway.rules import hop_by_hop
+from gateway.rules import field_lines, hop_by_hop
+from gateway.rules.field_lines import Pieces
 
 Fields = list[tuple[bytes, bytes]]
+Noted = dict[bytes, list[bytes]]
 
 _PASSED_ON = frozenset({b"content-length", b"content-type"})
 _READ = _PASSED_ON | {b"transfer-encoding", b"connection", b"keep-alive"}
 _KEEP_ALIVE_TIMEOUT = re.compile(rb"\btimeout\s*=\s*(\d{1,6})")
+_LENGTH = frozenset({b"content-length"})
 _NO_BODY = frozenset({204, 304})
 _CLOSE = b"Connection: close\r\n"
 _KEEP_ALIVE = b"Connection: keep-alive\r\n"
@@ -22,11 +25,12 @@ class Malformed(ValueError):
 
 
 class Interest:
-    """Which response fields are read or set here rather than passed on."""
+    """Which response fields are read or set here, and which of those are passed on all the same."""
 
-    __slots__ = ("noted",)
+    __slots__ = ("noted", "passed_on")
 
     def __init__(self, correlation_header: str) -> None:
+        self.passed_on = _PASSED_ON
         self.noted = _READ | hop_by_hop.NAMES | {correlation_header.lower().encode("ascii")}
 
 
@@ -49,9 +53,10 @@ class ResponseHead:
 
     status: int
     reason: bytes
-    #: The fields to pass on, with Content-Length among them.
-    kept: Fields
-    noted: dict[bytes, list[bytes]]
+    #: The lines of the fields to pass on, with Content-Length among them.
+    kept: Pieces
+    #: Values of the fields that are read here, by lower-case name.
+    noted: Noted
     length: int | None
     chunked: bool
     has_body: bool
@@ -65,30 +70,15 @@ class ResponseHead:
     idle_limit: float | None
 
 
-def read(
-    status: int, reason: bytes, version: str, fields: Fields, interest: Interest, *, to_head: bool
-) -> ResponseHead:
-    """Judge a head that llhttp has parsed; `to_head`: it answers a HEAD request. Raises Malformed."""
+def read(status: int, reason: bytes, version: str, kept: Pieces, noted: Noted, *, to_head: bool) -> ResponseHead:
+    """Judge a head that llhttp has parsed, its fields sorted; `to_head`: it answers HEAD. Raises Malformed."""
     if status < 100 or version not in ("1.1", "1.0"):
         raise Malformed("status or version")
     head = ResponseHead()
     head.status = status
     head.reason = reason
-    noted: dict[bytes, list[bytes]] = {}
-    kept: Fields = []
-    names = interest.noted
-    for pair in fields:
-        name = pair[0].lower()
-        if name in names:
-            if name in noted:
-                noted[name].append(pair[1])
-            else:
-                noted[name] = [pair[1]]
-            if name in _PASSED_ON and (status != 204 or name != b"content-length"):
-                kept.append(pair)
-        else:
-            kept.append(pair)
-    head.kept = kept
+    # A 204 has no Content-Length (RFC 9110, section 8.6).
+    head.kept = kept if status != 204 else field_lines.without(kept, _LENGTH)
     head.noted = noted
     kind = noted.get(b"content-type")
     head.endless = kind is not None and kind[0].lower().startswith(b"text/event-stream")
@@ -97,7 +87,7 @@ def read(
     return head
 
 
-def _read_framing(head: ResponseHead, noted: dict[bytes, list[bytes]], version: str, *, to_head: bool) -> None:
+def _read_framing(head: ResponseHead, noted: Noted, version: str, *, to_head: bool) -> None:
     lengths = noted.get(b"content-length")
     head.length = int(lengths[0]) if lengths else None
     codings = noted.get(b"transfer-encoding")
@@ -108,7 +98,7 @@ def _read_framing(head: ResponseHead, noted: dict[bytes, list[bytes]], version: 
     head.until_close = head.has_body and head.length is None and not head.chunked
 
 
-def _read_connection(head: ResponseHead, noted: dict[bytes, list[bytes]], version: str) -> None:
+def _read_connection(head: ResponseHead, noted: Noted, version: str) -> None:
     head.keep_alive = version == "1.1" and not head.until_close
     head.idle_limit = None
     connection = noted.get(b"connection")
@@ -119,7 +109,7 @@ def _read_connection(head: ResponseHead, noted: dict[bytes, list[bytes]], versio
         elif version == "1.0" and b"keep-alive" in options and not head.until_close:
             head.keep_alive = True
         if listed:
-            head.kept = [pair for pair in head.kept if pair[0].lower() not in listed]
+            head.kept = field_lines.without(head.kept, listed)
     hint = noted.get(b"keep-alive")
     if hint is not None:
         timeout = _KEEP_ALIVE_TIMEOUT.search(hint[0])
@@ -127,11 +117,9 @@ def _read_connection(head: ResponseHead, noted: dict[bytes, list[bytes]], versio
             head.idle_limit = float(timeout[1])
 
 
-def lines(status: int, reason: bytes, fields: Fields) -> list[bytes]:
-    """A head's lines, without the empty one that ends it."""
-    out = [b"HTTP/1.1 %d %b\r\n" % (status, reason)]
-    out += [b"%b: %b\r\n" % pair for pair in fields]
-    return out
+def status_line(status: int, reason: bytes) -> bytes:
+    """A response's first line."""
+    return b"HTTP/1.1 %d %b\r\n" % (status, reason)
 
 
 def connection_line(*, keep_alive: bool, http10: bool) -> bytes:

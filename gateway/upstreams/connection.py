@@ -28,7 +28,8 @@ from gateway.errors import (
 )
 from gateway.exchange import BODY_BUFFER, BodySink, Exchange, Fields, Source
 from gateway.rules import response_head
-from gateway.rules.response_head import Interest, ResponseHead
+from gateway.rules.field_lines import COLON, END, Pieces
+from gateway.rules.response_head import Interest, Noted, ResponseHead
 
 #: An upstream's response head may take this many bytes.
 _HEAD_LIMIT = 256 * 1024
@@ -46,13 +47,14 @@ class UpstreamConnection(asyncio.Protocol):
         "_complete",
         "_error",
         "_exchange",
-        "_fields",
         "_head_size",
         "_headers_limit",
         "_idle_limit",
         "_interest",
+        "_kept",
         "_last_read",
         "_loop",
+        "_noted",
         "_on_closed",
         "_parser",
         "_parts",
@@ -91,7 +93,7 @@ class UpstreamConnection(asyncio.Protocol):
         self,
         interest: Interest,
         on_closed: Callable[[UpstreamConnection], None],
-        pass_informational: Callable[[Exchange, int, bytes, Fields], None],
+        pass_informational: Callable[[Exchange, int, bytes, Pieces], None],
     ) -> None:
         self._loop = asyncio.get_running_loop()
         self._interest = interest
@@ -119,21 +121,23 @@ class UpstreamConnection(asyncio.Protocol):
         self.idle_since = 0.0
         self.idle_limit: float | None = None
         self.tunnel_early = b""
+        self._error: UpstreamError | None = None
+        self._spent = False
+        self._passing_by = False
+        self._head_size = 0
+        self._trailers: Fields = []
+        self._parts_size = 0
+        self._sink: BodySink | None = None
         self._reset()
 
     def _reset(self) -> None:
-        self._error: UpstreamError | None = None
+        """Make ready for an exchange. What only a failed one changes needs no care: it is never reused."""
         self._response: ResponseHead | None = None
         self._complete = False
-        self._spent = False
-        self._passing_by = False
-        self._fields: Fields = []
-        self._trailers: Fields = []
+        self._kept: Pieces = []
+        self._noted: Noted = {}
         self._reason = b""
-        self._head_size = 0
         self._parts: list[bytes] = []
-        self._parts_size = 0
-        self._sink: BodySink | None = None
         self._sent_at: float | None = None
         self.answered = False
 
@@ -248,9 +252,11 @@ class UpstreamConnection(asyncio.Protocol):
         self.busy = False
         self.idle_since = now
         self.idle_limit = self._response.idle_limit if self._response is not None else None
-        self._sink = None
-        self._upload_source = self._exchange = None
-        self._parts = []
+        self._sink = self._upload_source = self._exchange = None
+        self.resume_reading()
+        self._parts_size = self._head_size = 0
+        if self._trailers:
+            self._trailers = []
         if self._to_head:
             # llhttp cannot be told that a response to HEAD has no body; a new parser does not wait for it.
             self._parser = None
@@ -361,7 +367,16 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header field, or a trailer field once the head is known."""
-        (self._fields if self._response is None else self._trailers).append((name, value))
+        if self._response is not None:
+            self._trailers.append((name, value))
+            return
+        lower = name.lower()
+        if lower not in self._interest.noted:
+            self._kept += (name, COLON, value, END)
+        else:
+            self._noted.setdefault(lower, []).append(value)
+            if lower in self._interest.passed_on:
+                self._kept += (name, COLON, value, END)
 
     def on_headers_complete(self) -> None:
         """A head is whole: an informational one passes by, the final one wakes who waits for it."""
@@ -371,15 +386,15 @@ class UpstreamConnection(asyncio.Protocol):
         status = parser.get_status_code()
         if 100 <= status < 200 and status != 101:
             self._passing_by = True
-            fields, self._fields = self._fields, []
+            kept, self._kept, self._noted = self._kept, [], {}
             reason, self._reason = self._reason, b""
             self._head_size = 0
             if self._exchange is not None:
-                self._pass_informational(self._exchange, status, reason, fields)
+                self._pass_informational(self._exchange, status, reason, kept)
             return
         try:
             response = response_head.read(
-                status, self._reason, parser.get_http_version(), self._fields, self._interest, to_head=self._to_head
+                status, self._reason, parser.get_http_version(), self._kept, self._noted, to_head=self._to_head
             )
         except response_head.Malformed:
             self._fail(BadResponse("The upstream's response head makes no sense."))

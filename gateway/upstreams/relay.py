@@ -6,7 +6,8 @@ from email.utils import formatdate
 from time import time
 
 from gateway.exchange import Client, Exchange, Fields, Reply
-from gateway.rules import response_head
+from gateway.rules import field_lines, response_head
+from gateway.rules.field_lines import Pieces
 from gateway.rules.response_head import ResponseHead
 from gateway.upstreams.connection import UpstreamConnection
 
@@ -37,7 +38,7 @@ class BodyRelay:
 
 async def respond(exchange: Exchange, response: ResponseHead, connection: UpstreamConnection) -> None:
     """Pass an upstream's response on, to its last byte. Raises UpstreamError when it breaks off."""
-    lines = response_head.lines(response.status, response.reason, response.kept)
+    lines = [response_head.status_line(response.status, response.reason), *response.kept]
     chunked = _announce(exchange, lines, has_body=response.has_body, sized=response.length is not None)
     exchange.status = response.status
     exchange.responded = True
@@ -69,16 +70,16 @@ async def respond(exchange: Exchange, response: ResponseHead, connection: Upstre
         client.source = None
 
 
-def informational(exchange: Exchange, status: int, reason: bytes, fields: Fields) -> None:
+def informational(exchange: Exchange, status: int, reason: bytes, kept: Pieces) -> None:
     """Pass a 1xx on (RFC 9110, section 15.2); HTTP/1.0 has none."""
     if exchange.http10 or (status == 100 and not exchange.head.expects_continue):
         return
-    exchange.client_side.write(b"".join([*response_head.lines(status, reason, fields), _END]))
+    exchange.client_side.write(b"".join([response_head.status_line(status, reason), *kept, _END]))
 
 
 def switching(exchange: Exchange, response: ResponseHead) -> None:
     """Pass a 101 on: the connection's protocol changes (RFC 9110, section 7.8)."""
-    lines = response_head.lines(101, response.reason, response.kept)
+    lines = [response_head.status_line(101, response.reason), *response.kept]
     lines += [b"Upgrade: %b\r\n" % value for value in response.noted.get(b"upgrade", ())]
     lines += [exchange.stamp, b"Connection: Upgrade\r\n", _END]
     exchange.status = 101
@@ -93,7 +94,7 @@ async def reply(exchange: Exchange, answer: Reply, reason: bytes) -> None:
     fields = answer.headers
     if answer.status != 304 and answer.status >= 200:
         fields = [*fields, (b"Content-Length", b"%d" % len(answer.body))]
-    lines = response_head.lines(answer.status, reason, [(b"Date", _date()), *fields])
+    lines = [response_head.status_line(answer.status, reason), *field_lines.of([(b"Date", _date()), *fields])]
     _announce(exchange, lines, has_body=True, sized=True)
     if exchange.method != b"HEAD":
         lines.append(answer.body)

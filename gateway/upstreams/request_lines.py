@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from gateway.exchange import Exchange
-from gateway.rules import request_target
+from gateway.rules import field_lines, request_target
 from gateway.upstreams.upstream import Upstream
+
+_HOST = frozenset({b"host"})
 
 
 def build(exchange: Exchange, upstream: Upstream, strip_prefix: bytes, *, own_host: bool) -> bytes:
@@ -21,12 +23,12 @@ def build(exchange: Exchange, upstream: Upstream, strip_prefix: bytes, *, own_ho
         out.append(b"Host: %b\r\n" % upstream.authority)
     elif head.authority is not None or not head.host:
         # An absolute-form target's authority takes Host's place (RFC 9112, 3.2.2); HTTP/1.0 may come without.
-        kept = [pair for pair in kept if pair[0].lower() != b"host"]
+        kept = field_lines.without(kept, _HOST)
         out.append(b"Host: %b\r\n" % (head.authority or upstream.authority))
     if upstream.credentials:
-        kept = [pair for pair in kept if pair[0].lower() not in upstream.credentials]
+        kept = field_lines.without(kept, upstream.credentials)
         out += upstream.auth
-    out += [b"%b: %b\r\n" % pair for pair in kept]
+    out += kept
     if head.chunked:
         out.append(b"Transfer-Encoding: chunked\r\n")
     if head.upgrade:
