@@ -1,0 +1,74 @@
+"""Every config file that comes with the gateway is right, and says what it promises to say."""
+
+from __future__ import annotations
+
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from gateway import settings
+from gateway.demo import CONFIG
+from gateway.policies.breaker import Breaker
+
+ROOT = Path(__file__).parents[2]
+FILES = sorted((ROOT / "config").rglob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_loads_without_mistake_or_warning(path: Path) -> None:
+    assert settings.warnings(settings.load(str(path), {})) == []
+
+
+def test_there_are_files_to_load() -> None:
+    assert {path.name for path in FILES} >= {"gateway.yaml", "providers.yaml"}
+
+
+@pytest.mark.parametrize(
+    ("name", "failures", "reset", "total"),
+    [
+        ("openai", 5, 60, 30),
+        ("comfyui", 3, 30, 60),
+        ("fal", 5, 60, 120),
+        ("duitku", 3, 120, 15),
+        ("huggingface", 5, 60, 60),
+    ],
+)
+def test_providers_are_set_as_teams_run_them(name: str, failures: int, reset: float, total: float) -> None:
+    loaded = settings.load(str(ROOT / "config/examples/providers.yaml"), {})
+    upstream = loaded.upstreams[name]
+    assert upstream.preset == name
+    assert upstream.timeout.total == total
+    assert isinstance(upstream.breaker, Breaker)
+    assert (upstream.breaker.failures, upstream.breaker.reset) == (failures, reset)
+    assert upstream.breaker.statuses == {429, 500, 502, 503, 504}
+    assert upstream.api_key is None, "no key in the environment, none sent"
+    assert loaded.egress is not None
+    assert [route.path for route in loaded.egress.routes if route.upstream == name] in (
+        [f"/{name}/**"],
+        ["/hf/**"],
+    )
+
+
+def test_providers_take_their_keys_from_the_environment() -> None:
+    names = {"openai": "OPENAI_API_KEY", "comfyui": "COMFYUI_API_KEY", "fal": "FAL_KEY", "huggingface": "HF_TOKEN"}
+    loaded = settings.load(
+        str(ROOT / "config/examples/providers.yaml"), {variable: f"key-{name}" for name, variable in names.items()}
+    )
+    for name in names:
+        key = loaded.upstreams[name].api_key
+        assert key is not None
+        assert key.get_secret_value() == f"key-{name}"
+
+
+def test_demo_runs_on_the_file_in_config() -> None:
+    assert CONFIG == ROOT / "config/gateway.yaml"
+
+
+def test_a_package_carries_a_copy_of_the_file() -> None:
+    """Building follows the link; it has to be told to take the file at all."""
+    link = ROOT / "gateway/demo/gateway.yaml"
+    assert link.is_symlink()
+    assert link.resolve() == ROOT / "config/gateway.yaml"
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    assert "demo/gateway.yaml" in project["tool"]["setuptools"]["package-data"]["gateway"]
