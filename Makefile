@@ -1,0 +1,47 @@
+# Every target sets up what it needs in .venv, on a machine with Python 3.11+ and make.
+# PYTHON chooses the interpreter that .venv is made with:  make test PYTHON=python3.12
+
+PYTHON ?= python3
+BIN := .venv/bin
+
+# Tests wait more than they compute, so a small machine gets two workers too; a large one gets one a core.
+WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); if [ $$n -lt 2 ]; then echo 2; else echo $$n; fi)
+
+.PHONY: run test check bench soak clean
+.DELETE_ON_ERROR:
+
+run: .venv/installed
+	@exec $(BIN)/gateway demo --config config/gateway.yaml
+
+test: .venv/installed
+	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+
+check: .venv/installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+soak: .venv/installed
+	$(BIN)/python -m tests.soak $(ARGS)
+
+bench: .venv/installed-bench
+	$(BIN)/python -m tests.bench $(ARGS)
+
+clean:
+	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
+
+.venv/installed: pyproject.toml | .venv/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+.venv/installed-bench: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@touch $@
+
+.venv/bin/python:
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not installed; Python 3.11 or newer is needed" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$(PYTHON) is $$($(PYTHON) -V 2>&1); Python 3.11 or newer is needed: make PYTHON=python3.12, say" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { \
+		echo "$(PYTHON) cannot make virtual environments; on Debian and Ubuntu install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv .venv
