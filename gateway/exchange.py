@@ -69,6 +69,9 @@ class Client(Protocol):
     def write(self, data: bytes) -> None:
         """Send bytes as they are."""
 
+    def close(self) -> None:
+        """Close the connection once what is written has gone out."""
+
     def cut(self) -> None:
         """Close the connection at once, so that a broken body never looks whole."""
 
@@ -127,14 +130,14 @@ class RequestBody:
         """Send what is here, and what still comes, to `sink`."""
         self._sink = sink
         parts, self._parts, self._size = self._parts, [], 0
+        if not self.complete and self.source is not None:
+            self.source.resume_reading()  # before the sink has a chance to hold back
         for part in parts:
             if self._copy is not None:
                 self._remember(part)
             sink.chunk(part)
         if self.complete:
             sink.end([])
-        elif self.source is not None:
-            self.source.resume_reading()
 
     def keep_copy(self) -> None:
         """From here on, be ready to send the body once more, as long as it is small."""
@@ -211,6 +214,8 @@ class Exchange:
         "started",
         "status",
         "trace",
+        "tunnelled_in",
+        "until_close",
         "upstream",
         "upstream_seconds",
     )
@@ -254,7 +259,10 @@ class Exchange:
         #: True once a byte of the final response has gone to the client.
         self.responded = False
         self.status = 0
+        #: The response's body ends where the connection does, so that a closed one would look whole.
+        self.until_close = False
         self.bytes_out = 0
+        self.tunnelled_in = 0
         #: Why the exchange did not end well, as a short slug; empty when it did.
         self.error = ""
         self._at_end: list[Callable[[], None]] | None = None
@@ -271,8 +279,8 @@ class Exchange:
 
     @property
     def bytes_in(self) -> int:
-        """Bytes of the request's body that came."""
-        return self.body.received
+        """Bytes that came: of the request's body, or through the tunnel."""
+        return self.body.received + self.tunnelled_in
 
     def at_end(self, give_back: Callable[[], None]) -> None:
         """Have `give_back` called exactly once when this exchange is over, however it ends."""

@@ -162,8 +162,7 @@ async def _refuse(exchange: Exchange, error: GatewayError, snapshot: Snapshot) -
     """Say what is wrong, or cut the connection when the client has been told another story already."""
     exchange.error = error.slug
     if exchange.responded:
-        exchange.keep_alive = False
-        exchange.client_side.cut()
+        relay.break_off(exchange)
         return
     answer = problem(error, exchange.correlation_id)
     if snapshot.egress and isinstance(error, BreakerOpen):

@@ -26,7 +26,7 @@ import httptools
 from gateway.errors import GatewayError, HeadersTooLarge, MalformedRequest, SlowRequest, TargetTooLong
 from gateway.exchange import NO_BODY, Exchange, RequestBody, Source
 from gateway.listeners.body_replay import BodyReplay
-from gateway.rules import request_head
+from gateway.rules import client_address, request_head
 from gateway.rules.field_lines import COLON, END, Pieces
 from gateway.rules.request_head import Noted
 
@@ -118,7 +118,7 @@ class ClientConnection(asyncio.Protocol):
         """Begin; refused at once when the listener has as many connections as it may."""
         self._transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
-        self._peer = peer[0] if peer else ""
+        self._peer = client_address.canonical(peer[0]) if peer else ""
         self._listener.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - it is gone either way
@@ -146,7 +146,12 @@ class ClientConnection(asyncio.Protocol):
             self._hold(_EARLY)
 
     def eof_received(self) -> bool | None:
-        """A client that closes its sending side has left (as for nginx and Envoy); the transport closes."""
+        """A client that closes its sending side has left (as for nginx and Envoy); the transport closes.
+
+        While something is served for it, at once: what is still to be written would hold the closing up.
+        """
+        if self.phase == SERVING:
+            self._transport.abort()
         return None
 
     def pause_writing(self) -> None:
@@ -176,6 +181,12 @@ class ClientConnection(asyncio.Protocol):
     def write(self, data: bytes) -> None:
         """Send bytes as they are."""
         self._transport.write(data)
+
+    def close(self) -> None:
+        """Close once what is written has gone out."""
+        self.phase = CLOSING
+        self._since = monotonic()
+        self._transport.close()
 
     def cut(self) -> None:
         """Reset the connection, so that a broken body never looks whole."""
@@ -243,10 +254,11 @@ class ClientConnection(asyncio.Protocol):
         if len(self._target) > limits.request_line:
             self._refuse(TargetTooLong())
             return
-        if len(self._kept) // 4 + len(self._noted) > limits.header_count // 2 and self._count() > limits.header_count:
+        size = self._head_size + self._fed + 1
+        if size >= 4 * limits.header_count and self._count() > limits.header_count:
             self._refuse(HeadersTooLarge())
             return
-        if self._head_size + self._fed >= limits.header_size and self._section_size() > limits.header_size:
+        if size > limits.header_size and self._section_size() > limits.header_size:
             self._refuse(HeadersTooLarge())
             return
         parser = self._parser
@@ -302,10 +314,14 @@ class ClientConnection(asyncio.Protocol):
             self._hold(_QUEUE)
 
     def _check_unfinished_head(self) -> None:
-        # What else the first read brought is not known, so a head may take one read more than its limit.
-        self._head_size = 0 if self._head_size < 0 else self._head_size + self._fed
+        if self._head_size >= 0:
+            self._head_size += self._fed
+        elif self.phase == HEAD and not self._queue:
+            self._head_size = self._fed
+        else:  # what else this read brought is not known, so the head may take one read more than its limit
+            self._head_size = 0
         limits = self._listener.limits
-        if self._head_size > limits.request_line and not self._noted and len(self._target) > limits.request_line:
+        if len(self._target) > limits.request_line:
             self._refuse(TargetTooLong())
         elif self._head_size > limits.header_size:
             self._refuse(HeadersTooLarge())
@@ -401,7 +417,12 @@ class ClientConnection(asyncio.Protocol):
             self.phase = SERVING
             if self._holds & _QUEUE and not self._queue:
                 self._unhold(_QUEUE)
-            await self._listener.serve(exchange)
+            try:
+                await self._listener.serve(exchange)
+            except Exception as bug:  # noqa: BLE001 - without its task the connection would hang
+                self._listener.log_bug("connection", bug)
+                self._transport.abort()
+                return
             self._exchange = None
             if self.phase != SERVING:  # a tunnel's now, or gone
                 return
@@ -432,11 +453,10 @@ class ClientConnection(asyncio.Protocol):
 
     def _finish(self, exchange: Exchange) -> None:
         """The last response is written: close, without a reset that could overtake it (RFC 9112, section 9.6)."""
-        self._since = monotonic()
         if exchange.body.complete and exchange.refused is None:
-            self.phase = CLOSING
-            self._transport.close()
+            self.close()
             return
+        self._since = monotonic()
         self.phase = LINGERING
         self._deaf = True
         exchange.body.discard()
@@ -452,9 +472,7 @@ class ClientConnection(asyncio.Protocol):
     def close_when_idle(self) -> bool:
         """Close unless something is being served; True when it was idle."""
         if self.phase == IDLE:
-            self.phase = CLOSING
-            self._since = monotonic()
-            self._transport.close()
+            self.close()
             return True
         return False
 

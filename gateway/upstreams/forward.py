@@ -100,8 +100,7 @@ async def forward(exchange: Exchange, way: Way) -> GatewayError | None:
         if not exchange.responded:
             return error
         exchange.error = error.slug
-        exchange.keep_alive = False
-        exchange.client_side.cut()
+        relay.break_off(exchange)
     finally:
         ended = monotonic()
         exchange.upstream_seconds = ended - began
@@ -136,7 +135,7 @@ async def _ask(exchange: Exchange, way: Way, now: float) -> tuple[UpstreamConnec
                 body.attach(connection)
             await waiter
             response = connection.final_head()
-            if response.status == 101 and not head.upgrade:
+            if response.status == 101 and not (head.upgrade and b"upgrade" in response.noted):
                 raise BadResponse("The upstream changed protocols unasked.")
         except ConnectionBroken:
             answered = connection.answered
@@ -178,7 +177,7 @@ async def _tunnel(exchange: Exchange, way: Way, connection: UpstreamConnection, 
     try:
         await tunnel.run(early, connection.tunnel_early)
     finally:
-        exchange.body.received += tunnel.bytes_in
+        exchange.tunnelled_in = tunnel.bytes_in
         exchange.bytes_out += tunnel.bytes_out
 
 

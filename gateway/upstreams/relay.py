@@ -70,6 +70,15 @@ async def respond(exchange: Exchange, response: ResponseHead, connection: Upstre
         client.source = None
 
 
+def break_off(exchange: Exchange) -> None:
+    """End a response that will not be whole, so that nobody takes it for whole."""
+    exchange.keep_alive = False
+    if exchange.until_close:
+        exchange.client_side.cut()
+    else:
+        exchange.client_side.close()  # short of its length or its last chunk; what is written still goes out
+
+
 def informational(exchange: Exchange, status: int, reason: bytes, kept: Pieces) -> None:
     """Pass a 1xx on (RFC 9110, section 15.2); HTTP/1.0 has none."""
     if exchange.http10 or (status == 100 and not exchange.head.expects_continue):
@@ -111,6 +120,7 @@ def _announce(exchange: Exchange, lines: list[bytes], *, has_body: bool, sized: 
     chunked = False
     if has_body and not sized:
         if exchange.head.http10:
+            exchange.until_close = True
             exchange.keep_alive = False
         else:
             chunked = True
