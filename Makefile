@@ -1,5 +1,6 @@
 # Every target sets up what it needs in .venv, on a machine with Python 3.11+ and make.
 # PYTHON chooses the interpreter that .venv is made with:  make test PYTHON=python3.12
+# ARGS go to the command:                                  make run ARGS="--app-port 3010"
 
 PYTHON ?= python3
 BIN := .venv/bin
@@ -11,7 +12,7 @@ WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); if [ $
 .DELETE_ON_ERROR:
 
 run: .venv/installed
-	@exec $(BIN)/gateway demo --config config/gateway.yaml
+	@exec $(BIN)/gateway demo --config config/gateway.yaml $(ARGS)
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
