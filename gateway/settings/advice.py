@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from gateway.providers import PRESETS
+from gateway.rules.routing import Pattern
 from gateway.settings.checks import LISTENERS
 from gateway.settings.listener import Listener, Route
 from gateway.settings.mistakes import Mistake, shown
@@ -22,14 +23,14 @@ def warnings(settings: Settings) -> list[Mistake]:
     return list(settings.warnings)
 
 
-def advise(settings: Settings) -> Advice:
-    """Every warning, with the location of what it is about."""
+def advise(settings: Settings, line: Callable[[Loc], int]) -> Advice:
+    """Every warning, with the location of what it is about; `line` finds the line of a location."""
     used: set[str] = set()
     for key in LISTENERS:
         listener: Listener | None = getattr(settings, key)
         if listener is not None:
             used |= {route.upstream for route in listener.routes}
-            yield from _listener(key, listener)
+            yield from _listener(key, listener, line)
     if settings.egress is not None and not settings.egress.bind.loopback:
         yield ("egress", "bind"), "egress can be reached from other machines, which may then call with your keys"
     for name, upstream in settings.upstreams.items():
@@ -38,21 +39,25 @@ def advise(settings: Settings) -> Advice:
         yield from _upstream(("upstreams", name), upstream)
 
 
-def _listener(key: str, listener: Listener) -> Advice:
+def _listener(key: str, listener: Listener, line: Callable[[Loc], int]) -> Advice:
     for index, network in enumerate(listener.trusted_proxies):
         if network.prefixlen == 0:
             yield (key, "trusted_proxies", index), "every peer is believed, so any client can choose its address"
+    earlier: list[tuple[Route, Pattern]] = []
     for index, route in enumerate(listener.routes):
-        first = _taken_by(listener.routes[:index], route)
+        pattern = Pattern.compile(route.path)
+        first = _taken_by(earlier, route, pattern)
         if first is not None:
-            yield (key, "routes", index), f"can never match: the route {shown(first.name)} before it takes everything"
+            where = line((key, "routes", first))
+            yield (key, "routes", index), f"can never match: the route in line {where} takes everything before it"
+        earlier.append((route, pattern))
 
 
-def _taken_by(earlier: Iterable[Route], route: Route) -> Route | None:
-    """The one earlier route that leaves this one nothing. What only several leave nothing together is not found."""
-    for candidate in earlier:
-        if _takes_methods(candidate.methods, route.methods) and covers(candidate.path, route.path):
-            return candidate
+def _taken_by(earlier: Iterable[tuple[Route, Pattern]], route: Route, pattern: Pattern) -> int | None:
+    """Which earlier route leaves this one nothing. What only several leave nothing together is not found."""
+    for index, (candidate, wider) in enumerate(earlier):
+        if covers(wider, pattern) and _takes_methods(candidate.methods, route.methods):
+            return index
     return None
 
 

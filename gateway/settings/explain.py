@@ -19,6 +19,7 @@ _PLAIN = {
     "tuple_type": _LIST,
     "frozen_set_type": _LIST,
     "too_short": "needs at least one item",
+    "too_long": "has more than 1000 items",
 }
 
 

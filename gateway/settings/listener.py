@@ -84,7 +84,7 @@ class Route(Section):
     def _strips_what_it_matches(cls, prefix: str | None, info: ValidationInfo) -> str | None:
         path = info.data.get("path")
         if prefix is not None and path is not None and not pattern.begins_with(path, prefix):
-            raise ValueError(f"the path {shown(path)} does not begin with {shown(prefix)}")
+            raise ValueError("the route's path does not begin with this prefix")
         return prefix
 
 
@@ -128,7 +128,7 @@ class Listener(Section):
     """What it takes from its clients."""
     timeout: Annotated[TimeoutOverride, TIMEOUT_WAYS] = TimeoutOverride()
     """What differs from the upstreams' timeouts, for all its routes."""
-    routes: Annotated[tuple[Route, ...], Field(min_length=1), AfterValidator(_named)]
+    routes: Annotated[tuple[Route, ...], Field(min_length=1, max_length=1000), AfterValidator(_named)]
     """Tried in the order written."""
 
 

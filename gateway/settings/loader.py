@@ -64,7 +64,8 @@ def loads(text: str, name: str, env: Mapping[str, str]) -> Settings:
         raise ConfigError(mistakes) from None
     if mistakes:
         raise ConfigError(mistakes)
-    return settings.warned(Mistake(name, *reading.key_place(loc), message) for loc, message in advise(settings))
+    advice = advise(settings, lambda loc: reading.key_place(loc)[0])
+    return settings.warned(Mistake(name, *reading.key_place(loc), message) for loc, message in advice)
 
 
 def for_app(url: str) -> Settings:

@@ -6,8 +6,10 @@ import difflib
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import islice
 
 _LONGEST_SHOWN = 60
+_MOST_COMPARED = 200
 _DEFAULT = re.compile(r":-[^}]*\}")
 
 
@@ -56,8 +58,8 @@ def shown(value: object) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that `name` was probably meant to be; None when nothing is near."""
-    names = {known_name.lower(): known_name for known_name in known}
-    # Comparing is quadratic in the lengths, and no name of ours is long.
+    # Comparing is slow: long names are cut, and of very many only the first are looked at.
+    names = {known_name.lower(): known_name for known_name in islice(known, _MOST_COMPARED)}
     found = difflib.get_close_matches(name[:_LONGEST_SHOWN].lower(), names, n=1, cutoff=0.6)
     return names[found[0]] if found else None
 

@@ -37,7 +37,7 @@ def parse_pattern(text: str) -> str:
 def _check_segment(segment: str, text: str) -> None:
     if segment.startswith(":"):
         if not _PARAMETER.fullmatch(segment):
-            raise ValueError(f"{shown(text)}: {shown(segment)} is not a parameter, as in :id")
+            raise ValueError(f"{shown(text)} has a parameter without a proper name, as in :id")
     elif "*" in segment:
         raise ValueError(f"{shown(text)}: use :name for one segment, or /** at the end for a subtree")
     elif "{" in segment or "}" in segment:
@@ -65,9 +65,8 @@ def begins_with(pattern: str, prefix: str) -> bool:
     return f"{pattern}/".startswith(f"{prefix}/")
 
 
-def covers(first: str, second: str) -> bool:
-    """Whether the first pattern matches every path that the second does."""
-    one, other = Pattern.compile(first), Pattern.compile(second)
+def covers(one: Pattern, other: Pattern) -> bool:
+    """Whether the first pattern matches every path that the other does."""
     if other.subtree and not one.subtree:
         return False
     if len(other.segments) < len(one.segments) or (len(other.segments) > len(one.segments) and not one.subtree):

@@ -51,7 +51,7 @@ class Settings(Section):
     """In front of the app."""
     egress: Annotated[Egress | None, Alternative()] = None
     """The app's calls out."""
-    upstreams: dict[Annotated[str, Text(read=parse_name)], Upstream] = Field(default_factory=dict)
+    upstreams: dict[Annotated[str, Text(read=parse_name)], Upstream] = Field(default_factory=dict, max_length=1000)
     """Where requests go, by name."""
     drain: Drain = Drain()
     """How the gateway stops."""

@@ -121,7 +121,7 @@ def test_a_name_may_be_what_yaml_takes_for_something_else() -> None:
         ({"methods": "[]"}, "needs at least one item"),
         ({"methods": "[get]"}, "'get' is not a method that the gateway knows; did you mean 'GET'?"),
         ({"methods": "[FETCH]"}, "'FETCH' is not a method"),
-        ({"strip_prefix": "/x"}, "the path '/**' does not begin with '/x'"),
+        ({"strip_prefix": "/x"}, "the route's path does not begin with this prefix"),
         ({"strip_prefix": "/x/"}, "ends in a slash"),
         ({"timeout": "60"}, "'60' has no unit"),
         ({"timeout": "0"}, "out of range: at least 1ms"),
@@ -177,3 +177,13 @@ def test_what_a_listener_refuses(written: str, found: str) -> None:
 def test_a_listener_needs_routes(written: str) -> None:
     only = mistake(f"ingress: {written}\n{UPSTREAMS}")
     assert only.startswith("1:")
+
+
+def test_the_number_of_routes_is_bounded() -> None:
+    found = mistakes(routes(*(f"{{path: /{number}, upstream: app}}" for number in range(1001))))
+    assert found == ["3:5: has more than 1000 items"]
+
+
+def test_a_prefix_that_does_not_fit_shows_no_variable() -> None:
+    found = mistakes(of_route(path='"/${KEY}"', strip_prefix="/api"), {"KEY": "hunter2"})
+    assert found == ["3:54: the route's path does not begin with this prefix"]
