@@ -1,0 +1,524 @@
+"""The breaker: each sentence of its docstring, and a state machine against a model that remembers everything."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from gateway.rules.breaker import (
+    CLOSED,
+    FAILED,
+    HALF_OPEN,
+    NEITHER,
+    OK,
+    OPEN,
+    BreakerRule,
+    Circuit,
+    Outcome,
+    Permit,
+    Probe,
+)
+from gateway.rules.failure_window import BUCKETS
+
+T = 1000.0  # some moment
+
+
+def admitted(circuit: Circuit, now: float) -> Permit:
+    permit = circuit.admit(now)
+    assert permit is not None
+    return permit
+
+
+def end(circuit: Circuit, outcome: Outcome, now: float = T) -> None:
+    """One whole exchange."""
+    permit = admitted(circuit, now)
+    if outcome is OK:
+        circuit.answered(permit, now)
+    circuit.record(permit, outcome, now)
+
+
+def opened(rule: BreakerRule, now: float = T) -> Circuit:
+    circuit = Circuit(rule)
+    for _ in range(rule.failures):
+        end(circuit, FAILED, now)
+    assert circuit.state(now) == OPEN
+    return circuit
+
+
+# Closed
+
+
+def test_opens_at_so_many_failures_in_a_row() -> None:
+    circuit = Circuit(BreakerRule(failures=3))
+    for _ in range(2):
+        end(circuit, FAILED)
+    assert circuit.state(T) == CLOSED
+    end(circuit, FAILED)
+    assert circuit.state(T) == OPEN
+    assert circuit.admit(T) is None
+
+
+def test_a_success_starts_the_row_anew_and_a_client_that_left_changes_nothing() -> None:
+    circuit = Circuit(BreakerRule(failures=3))
+    for outcome in (FAILED, FAILED, OK, FAILED, NEITHER, FAILED, NEITHER):
+        end(circuit, outcome)
+    assert circuit.state(T) == CLOSED
+    end(circuit, FAILED)
+    assert circuit.state(T) == OPEN
+
+
+def test_an_answer_alone_does_not_break_the_row() -> None:
+    circuit = Circuit(BreakerRule(failures=2))
+    for _ in range(2):  # heads that come and bodies that are cut
+        permit = admitted(circuit, T)
+        circuit.answered(permit, T)
+        circuit.record(permit, FAILED, T)
+    assert circuit.state(T) == OPEN
+
+
+def test_the_share_opens_it_from_min_calls_on() -> None:
+    circuit = Circuit(BreakerRule(failures=100, share=0.5, min_calls=10))
+    for n in range(9):
+        end(circuit, FAILED if n % 2 else OK)
+    assert circuit.state(T) == CLOSED
+    end(circuit, FAILED)
+    assert circuit.state(T) == OPEN
+
+
+def test_failures_that_have_left_the_window_do_not_count() -> None:
+    circuit = Circuit(BreakerRule(failures=100, share=0.5, min_calls=4, window=30.0))
+    for _ in range(3):
+        end(circuit, FAILED, T)
+    for _ in range(5):
+        end(circuit, OK, T + 31)
+    end(circuit, FAILED, T + 31)
+    assert circuit.state(T + 31) == CLOSED
+
+
+@pytest.mark.parametrize(("share", "calls"), [(0.07, 100), (0.2, 35), (0.14, 50), (0.29, 100), (1.0, 7)])
+def test_a_share_that_is_exactly_reached_opens_it_in_spite_of_floating_point(share: float, calls: int) -> None:
+    circuit = Circuit(BreakerRule(failures=1000, share=share, min_calls=calls))
+    bad = round(share * calls)
+    for n in range(calls):
+        end(circuit, FAILED if n < bad else OK)
+    assert circuit.state(T) == OPEN
+
+
+def test_without_a_share_any_mixture_is_fine() -> None:
+    circuit = Circuit(BreakerRule(failures=5))
+    for n in range(200):
+        end(circuit, OK if n % 5 == 4 else FAILED)
+    assert circuit.state(T) == CLOSED
+
+
+def test_nothing_from_before_it_opened_is_left_in_the_window_when_it_has_closed() -> None:
+    circuit = Circuit(BreakerRule(failures=4, share=0.5, min_calls=5, reset=1, successes=1, window=30))
+    for _ in range(4):
+        end(circuit, FAILED, T)
+    end(circuit, OK, T + 1)
+    assert circuit.state(T + 1) == CLOSED
+    end(circuit, FAILED, T + 1)
+    assert circuit.state(T + 1) == CLOSED
+
+
+# Open
+
+
+def test_stays_open_for_the_whole_reset_and_no_longer_whatever_comes_late() -> None:
+    circuit = Circuit(BreakerRule(failures=1, reset=30))
+    late = [admitted(circuit, T) for _ in range(20)]
+    end(circuit, FAILED, T)
+    for n, permit in enumerate(late):
+        circuit.answered(permit, T + n)
+        circuit.record(permit, (OK, FAILED, NEITHER)[n % 3], T + n)
+    assert circuit.admit(T + 29.99) is None
+    assert circuit.state(T + 29.99) == OPEN
+    assert isinstance(circuit.admit(T + 30), Probe)
+
+
+def test_reads_half_open_when_reset_is_over_and_changes_with_the_next_request() -> None:
+    moves: list[tuple[int, int]] = []
+    circuit = Circuit(BreakerRule(failures=1), lambda old, new: moves.append((old, new)))
+    end(circuit, FAILED, T)
+    assert circuit.state(T + 31) == HALF_OPEN
+    assert moves == [(CLOSED, OPEN)]
+    circuit.admit(T + 31)
+    assert moves == [(CLOSED, OPEN), (OPEN, HALF_OPEN)]
+
+
+@pytest.mark.parametrize(
+    ("after", "seconds"), [(0, 30), (0.001, 30), (1, 29), (1.5, 29), (29, 1), (29.9, 1), (30, 1), (99, 1)]
+)
+def test_retry_after_is_the_rest_of_reset_in_whole_seconds(after: float, seconds: int) -> None:
+    circuit = opened(BreakerRule(reset=30))
+    assert circuit.retry_after(T + after) == seconds
+
+
+def test_retry_after_is_reset_itself_in_spite_of_floating_point() -> None:
+    for tenth in range(1000):
+        now = tenth / 10 + 0.1
+        assert opened(BreakerRule(reset=30), now).retry_after(now) == 30
+
+
+def test_retry_after_is_one_while_it_probes() -> None:
+    circuit = opened(BreakerRule(reset=30))
+    circuit.admit(T + 30)
+    assert circuit.retry_after(T + 31) == 1
+
+
+# Half-open
+
+
+def test_probes_go_one_at_a_time_and_so_many_successes_close_it() -> None:
+    circuit = opened(BreakerRule(successes=3))
+    now = T + 30
+    for n in range(3):
+        assert circuit.state(now) == HALF_OPEN, n
+        probe = admitted(circuit, now)
+        assert [circuit.admit(now) for _ in range(100)] == [None] * 100
+        circuit.answered(probe, now)
+    assert circuit.state(now) == CLOSED
+    assert circuit.admit(now) is not None
+
+
+def test_one_failed_probe_opens_it_for_another_full_reset() -> None:
+    circuit = opened(BreakerRule(successes=3, reset=30))
+    end(circuit, OK, T + 30)
+    end(circuit, OK, T + 31)
+    end(circuit, FAILED, T + 32)
+    assert circuit.state(T + 61.9) == OPEN
+    assert circuit.admit(T + 61.9) is None
+    for n in range(3):  # earlier successes are forgotten
+        assert circuit.state(T + 62) == HALF_OPEN, n
+        end(circuit, OK, T + 62)
+    assert circuit.state(T + 62) == CLOSED
+
+
+def test_a_probe_whose_client_left_gives_its_place_back_at_once_and_decides_nothing() -> None:
+    circuit = opened(BreakerRule(successes=1))
+    circuit.record(admitted(circuit, T + 30), NEITHER, T + 31)
+    assert circuit.state(T + 31) == HALF_OPEN
+    end(circuit, OK, T + 31)
+    assert circuit.state(T + 31) == CLOSED
+
+
+def test_a_success_that_was_recorded_without_an_answer_counts_once() -> None:
+    circuit = opened(BreakerRule(successes=2))
+    circuit.record(admitted(circuit, T + 30), OK, T + 30)
+    assert circuit.state(T + 30) == HALF_OPEN
+    circuit.record(admitted(circuit, T + 30), OK, T + 30)
+    assert circuit.state(T + 30) == CLOSED
+
+
+def test_an_answered_probe_that_ends_well_or_loses_its_client_counts_as_one_success() -> None:
+    circuit = opened(BreakerRule(successes=3))
+    for outcome in (OK, NEITHER):
+        probe = admitted(circuit, T + 30)
+        circuit.answered(probe, T + 30)
+        circuit.record(probe, outcome, T + 40)
+    assert circuit.state(T + 40) == HALF_OPEN
+    end(circuit, OK, T + 40)
+    assert circuit.state(T + 40) == CLOSED
+
+
+def test_a_long_stream_does_not_hold_the_place_and_its_cut_is_one_failure_while_closed() -> None:
+    circuit = opened(BreakerRule(failures=2, successes=1))
+    stream = admitted(circuit, T + 30)
+    circuit.answered(stream, T + 30)
+    assert circuit.state(T + 30) == CLOSED
+    circuit.record(stream, FAILED, T + 630)
+    assert circuit.failures_in_a_row == 1
+    assert circuit.state(T + 630) == CLOSED
+    end(circuit, FAILED, T + 631)
+    assert circuit.state(T + 631) == OPEN
+
+
+def test_the_cut_of_an_answered_probe_reopens_it_while_it_still_probes() -> None:
+    circuit = opened(BreakerRule(successes=3, reset=30))
+    stream = admitted(circuit, T + 30)
+    circuit.answered(stream, T + 30)
+    other = admitted(circuit, T + 31)
+    circuit.record(stream, FAILED, T + 32)
+    assert circuit.state(T + 32) == OPEN
+    circuit.answered(other, T + 33)
+    circuit.record(other, OK, T + 33)
+    assert circuit.state(T + 61.9) == OPEN
+    assert circuit.state(T + 62) == HALF_OPEN
+
+
+def test_the_cut_of_an_answered_probe_means_nothing_once_it_has_opened_again() -> None:
+    circuit = opened(BreakerRule(failures=1, successes=1, reset=30))
+    stream = admitted(circuit, T + 30)
+    circuit.answered(stream, T + 30)
+    end(circuit, FAILED, T + 31)
+    circuit.record(stream, FAILED, T + 60)
+    assert circuit.state(T + 61) == HALF_OPEN
+    end(circuit, OK, T + 61)
+    assert circuit.state(T + 61) == CLOSED
+
+
+def test_a_probe_that_nobody_reports_on_holds_its_place_for_probe_timeout() -> None:
+    circuit = opened(BreakerRule(probe_timeout=60))
+    circuit.admit(T + 30)
+    assert circuit.admit(T + 89.9) is None
+    assert circuit.admit(T + 90) is not None
+    assert circuit.admit(T + 90) is None
+
+
+def test_answers_slower_than_probe_timeout_still_close_it() -> None:
+    circuit = opened(BreakerRule(successes=2, probe_timeout=10))
+    first = admitted(circuit, T + 30)
+    second = admitted(circuit, T + 40)
+    circuit.answered(first, T + 45)
+    assert circuit.admit(T + 45) is None  # the second has its place still
+    circuit.answered(second, T + 55)
+    assert circuit.state(T + 55) == CLOSED
+
+
+def test_a_probe_is_counted_once_however_often_it_reports() -> None:
+    circuit = opened(BreakerRule(failures=3, successes=2))
+    probe = admitted(circuit, T + 30)
+    for _ in range(5):
+        circuit.answered(probe, T + 30)
+    assert circuit.state(T + 30) == HALF_OPEN
+    end(circuit, OK, T + 30)
+    for _ in range(5):
+        circuit.record(probe, FAILED, T + 31)
+    assert circuit.failures_in_a_row == 1
+
+
+# By hand, and reload
+
+
+def test_by_hand_it_opens_for_a_reset_and_closes_with_nothing_counted() -> None:
+    moves: list[tuple[int, int]] = []
+    circuit = Circuit(BreakerRule(failures=2, reset=30), lambda old, new: moves.append((old, new)))
+    under_way = admitted(circuit, T)
+    circuit.open(T)
+    assert circuit.admit(T + 29) is None
+    circuit.close(T + 29)
+    end(circuit, FAILED, T + 29)
+    circuit.record(under_way, FAILED, T + 29)
+    assert circuit.state(T + 29) == CLOSED
+    circuit.close(T + 29)  # what is counted is forgotten, and that is no change of state
+    end(circuit, FAILED, T + 29)
+    assert circuit.state(T + 29) == CLOSED
+    assert moves == [(CLOSED, OPEN), (OPEN, CLOSED)]
+
+
+def test_what_was_under_way_when_it_was_closed_by_hand_counts_no_more() -> None:
+    circuit = Circuit(BreakerRule(failures=1))
+    under_way = admitted(circuit, T)
+    circuit.close(T)
+    circuit.record(under_way, FAILED, T)
+    assert circuit.state(T) == CLOSED
+
+
+def test_another_rule_leaves_the_window_as_it_is() -> None:
+    circuit = Circuit(BreakerRule(failures=100, share=0.9, min_calls=4))
+    for _ in range(3):
+        end(circuit, FAILED)
+    circuit.reconfigure(BreakerRule(failures=99, share=0.8, min_calls=4))
+    end(circuit, FAILED)
+    assert circuit.state(T) == OPEN
+
+
+def test_another_rule_leaves_the_state_as_it_is() -> None:
+    circuit = opened(BreakerRule(failures=2, reset=30))
+    circuit.reconfigure(BreakerRule(failures=2, reset=60, share=0.5, min_calls=2))
+    assert circuit.admit(T + 59) is None
+    assert circuit.retry_after(T + 59) == 1
+    assert circuit.admit(T + 60) is not None
+
+
+def test_another_rule_leaves_the_counts_as_they_are() -> None:
+    circuit = Circuit(BreakerRule(failures=5, share=0.9, min_calls=4))
+    for _ in range(3):
+        end(circuit, FAILED)
+    circuit.reconfigure(BreakerRule(failures=4, share=0.9, min_calls=100))
+    end(circuit, FAILED)
+    assert circuit.state(T) == OPEN
+
+
+def test_a_share_that_is_turned_off_no_longer_opens_it() -> None:
+    circuit = Circuit(BreakerRule(failures=100, share=0.5, min_calls=2))
+    end(circuit, FAILED)
+    circuit.reconfigure(BreakerRule(failures=100))
+    end(circuit, FAILED)
+    assert circuit.state(T) == CLOSED
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"failures": 0}, {"successes": 0}, {"min_calls": 0}, {"reset": 0}, {"window": -1}, {"probe_timeout": 0}]
+    + [{"share": share} for share in (0, -0.1, 1.1)],
+)
+def test_a_rule_that_makes_no_sense_is_refused(wrong: dict[str, float]) -> None:
+    with pytest.raises(ValueError, match="must be"):
+        BreakerRule(**wrong)  # type: ignore[arg-type]
+
+
+class Given:
+    """What the model remembers of one permit."""
+
+    def __init__(self, permit: Permit, era: int, *, probe: bool, until: float) -> None:
+        self.permit = permit
+        self.era = era
+        self.probe = probe
+        self.until = until
+        self.answered = False
+
+
+class BreakerMachine(RuleBasedStateMachine):
+    """The circuit beside a model that keeps the list of everything and computes each state from it."""
+
+    @initialize(
+        failures=st.integers(1, 4),
+        successes=st.integers(1, 3),
+        share=st.sampled_from([None, 0.5, 0.75, 1.0]),
+        min_calls=st.integers(1, 6),
+        window=st.sampled_from([5.0, 20.0]),
+        probe_timeout=st.sampled_from([3.0, 15.0]),
+    )
+    def begin(self, **fields: float | None) -> None:
+        self.spec = BreakerRule(reset=10.0, **fields)  # type: ignore[arg-type]
+        self.moves: list[tuple[int, int]] = []
+        self.circuit = Circuit(self.spec, lambda old, new: self.moves.append((old, new)))
+        self.now = 1000.0
+        self.state = CLOSED
+        self.expected_moves: list[tuple[int, int]] = []
+        self.era = 0  # how often it has opened
+        self.opened_at = 0.0
+        self.ends: list[tuple[float, bool]] = []  # of this closed time: when, and whether it failed
+        self.successes = 0
+        self.held: list[Given] = []
+        self.probing: Given | None = None
+
+    def become(self, state: int) -> None:
+        self.expected_moves.append((self.state, state))
+        self.state = state
+        self.ends = []
+        self.successes = 0
+        self.probing = None
+        if state == OPEN:
+            self.era += 1
+            self.opened_at = self.now
+
+    def judge(self) -> None:
+        row = 0
+        for _, failed in reversed(self.ends):
+            if not failed:
+                break
+            row += 1
+        width = self.spec.window / BUCKETS
+        recent = [bad for time, bad in self.ends if int(time / width) > int(self.now / width) - BUCKETS]
+        if row >= self.spec.failures or (
+            self.spec.share is not None
+            and len(recent) >= self.spec.min_calls
+            and sum(recent) / len(recent) >= self.spec.share
+        ):
+            self.become(OPEN)
+
+    @rule(step=st.sampled_from([0.0, 0.25, 1.0, 2.0, 3.0, 7.0, 10.0, 25.0]))
+    def wait(self, step: float) -> None:
+        self.now += step
+
+    @rule()
+    def admit(self) -> None:
+        if self.state == OPEN and self.now >= self.opened_at + self.spec.reset:
+            self.become(HALF_OPEN)
+        busy = self.probing is not None and self.now < self.probing.until
+        allowed = self.state == CLOSED or (self.state == HALF_OPEN and not busy)
+        permit = self.circuit.admit(self.now)
+        assert (permit is not None) == allowed
+        if permit is None:
+            assert self.circuit.retry_after(self.now) >= 1
+            return
+        probe = self.state == HALF_OPEN
+        assert isinstance(permit, Probe) == probe
+        given = Given(permit, self.era, probe=probe, until=self.now + self.spec.probe_timeout)
+        self.held.append(given)
+        if probe:
+            self.probing = given
+
+    def succeed(self, given: Given) -> None:
+        given.answered = True
+        if self.probing is given:
+            self.probing = None
+        if given.probe and self.state == HALF_OPEN:
+            self.successes += 1
+            if self.successes == self.spec.successes:
+                self.become(CLOSED)
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data())
+    def answered(self, data: st.DataObject) -> None:
+        given = data.draw(st.sampled_from(self.held))
+        self.circuit.answered(given.permit, self.now)
+        if given.era == self.era and not given.answered:
+            self.succeed(given)
+
+    @precondition(lambda self: self.held)
+    @rule(data=st.data(), outcome=st.sampled_from([OK, FAILED, FAILED, NEITHER]))
+    def record(self, data: st.DataObject, outcome: Outcome) -> None:
+        self.report(data.draw(st.integers(0, len(self.held) - 1)), outcome)
+
+    def report(self, index: int, outcome: Outcome) -> None:
+        given = self.held.pop(index)
+        self.circuit.record(given.permit, outcome, self.now)
+        if given.era != self.era:
+            return  # from before it opened last
+        if self.state == CLOSED:
+            if outcome is not NEITHER:
+                self.ends.append((self.now, outcome is FAILED))
+                self.judge()
+        elif outcome is FAILED:
+            self.become(OPEN)
+        elif outcome is OK and not given.answered:
+            self.succeed(given)
+        elif self.probing is given:
+            self.probing = None
+
+    @precondition(lambda self: self.state == CLOSED)
+    @rule()
+    def fail_until_it_opens(self) -> None:
+        while self.state == CLOSED:
+            self.admit()
+            self.report(len(self.held) - 1, FAILED)
+
+    @precondition(lambda self: self.state != CLOSED)
+    @rule()
+    def come_back_late(self) -> None:
+        """It never sticks: whatever is still out, after `reset` and `probe_timeout` somebody is let through."""
+        self.now += self.spec.reset + self.spec.probe_timeout
+        before = len(self.held)
+        self.admit()
+        assert len(self.held) == before + 1
+
+    @rule()
+    def come_when_told(self) -> None:
+        """Retry-After is true: who comes back then is let through, unless another probe is under way."""
+        if self.circuit.state(self.now) == OPEN:
+            self.now += self.circuit.retry_after(self.now)
+            before = len(self.held)
+            self.admit()
+            assert len(self.held) == before + 1
+
+    @invariant()
+    def same_state(self) -> None:
+        shown = self.state
+        if shown == OPEN and self.now >= self.opened_at + self.spec.reset:
+            shown = HALF_OPEN
+        assert self.circuit.state(self.now) == shown
+        assert self.moves == self.expected_moves
+
+    @invariant()
+    def at_most_one_live_probe(self) -> None:
+        live = [g for g in self.held if g.probe and g.era == self.era and not g.answered and self.now < g.until]
+        assert self.state != HALF_OPEN or len(live) <= 1
+
+
+TestBreakerMachine = BreakerMachine.TestCase
+TestBreakerMachine.settings = settings(max_examples=200, stateful_step_count=60, deadline=None, derandomize=True)
