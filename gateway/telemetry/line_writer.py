@@ -1,8 +1,8 @@
 """Lines to a file descriptor that may be slow, full or broken, without ever making the caller wait.
 
-The caller appends; one thread gathers and writes. What does not fit into the buffer, or what the descriptor
-refuses, is dropped and counted. Each number has one writer: `_accepted` and `_overflowed` the caller, `_finished`
-and `_lost` the thread; so neither needs a lock.
+The caller adds to a buffer; one thread takes it away and writes. What does not fit, or what the descriptor refuses,
+is dropped and counted. The buffer is one run of bytes rather than a list of lines: thousands of small objects that
+live for 50 ms cost more than the lines are worth, in memory fetched and given back each time.
 """
 
 from __future__ import annotations
@@ -10,13 +10,12 @@ from __future__ import annotations
 import atexit
 import os
 import select
-from collections import deque
 from collections.abc import Callable
-from threading import Event, Thread
+from threading import Event, RLock, Thread
 from typing import Protocol
 
-#: Bytes gathered at which the thread is woken before its time, and about the most that it writes at one go. To
-#: wake it takes some 40 us, as long as twenty lines; so it is not woken for less.
+#: Bytes gathered at which the thread is woken before its time, and the most that it writes at one go. To wake it
+#: takes some 40 us, as long as a dozen lines; so it is not woken for less.
 BATCH = 256 * 1024
 #: Seconds for which `close` waits for the descriptor to take what is left.
 CLOSE_TIMEOUT = 1.0
@@ -31,15 +30,15 @@ class HasFileno(Protocol):
 
 
 #: Told when dropping begins (True) and ends (False): why, and how many lines were dropped in all. It may be called
-#: on the caller's thread or on the writer's, and must not wait.
+#: on the caller's thread or on the writer's, and must neither wait nor write a line here.
 OnDropping = Callable[[bool, str, int], None]
 
 
 class LineWriter:
     """Writes lines in order to a duplicate of `sink`'s descriptor.
 
-    Lines wait up to `delay` seconds for company, and at most `max_buffered` bytes of them wait at all. `write` is
-    for one thread at a time.
+    Lines wait up to `delay` seconds for company, and at most `max_buffered` bytes of them wait at all. Any thread
+    may call it.
     """
 
     def __init__(
@@ -57,9 +56,9 @@ class LineWriter:
         self._hurry_at = min(BATCH, max_buffered // 2)
         self._delay = delay
         self._on_dropping = on_dropping
-        self._lines: deque[bytes] = deque()
-        self._accepted = 0
-        self._finished = 0
+        self._lock = RLock()  # the collector may run anywhere, and a __del__ may log
+        self._buffer = bytearray()
+        self._in_hand = 0  # bytes that the thread has taken and not yet written
         self._overflowed = 0
         self._lost = 0
         self._overflowing = False
@@ -76,7 +75,7 @@ class LineWriter:
     @property
     def buffered(self) -> int:
         """Bytes accepted and not yet written."""
-        return self._accepted - self._finished
+        return len(self._buffer) + self._in_hand
 
     @property
     def dropped(self) -> int:
@@ -90,29 +89,32 @@ class LineWriter:
 
     def write(self, line: bytes) -> None:
         """Take a line, with its newline, or drop it."""
-        accepted = self._accepted + len(line)
-        buffered = accepted - self._finished
-        if buffered > self._max_buffered or self._closing:
-            self._overflow()
-            return
-        self._lines.append(line)
-        self._accepted = accepted
-        # Append, then look: the thread clears, then drains. So no line can be left without a wake-up.
-        if not self._wake.is_set():
+        with self._lock:
+            buffer = self._buffer
+            first = not buffer
+            buffered = len(buffer) + len(line) + self._in_hand
+            fits = buffered <= self._max_buffered and not self._closing
+            if fits:
+                buffer += line
+            else:
+                self._overflow()
+        if first and fits:
             self._wake.set()
-        if buffered >= self._hurry_at and not self._hurry.is_set():
+        elif buffered >= self._hurry_at and not self._hurry.is_set():
             self._hurry.set()
 
     def close(self, timeout: float = CLOSE_TIMEOUT) -> None:
         """Write what is left, for at most `timeout` seconds; lines that come later are dropped."""
         atexit.unregister(self.close)
-        self._closing = True
+        with self._lock:
+            self._closing = True
         self._hurry.set()
         self._wake.set()
         self._thread.join(timeout)
         self._abandoned = True
 
     def _overflow(self) -> None:
+        """Drop a line; the lock is held."""
         self._overflowed += 1
         if not self._overflowing and not self._closing:
             self._overflowing = True
@@ -124,43 +126,36 @@ class LineWriter:
 
     def _run(self) -> None:
         try:
-            while not self._abandoned and (self._lines or not self._closing):
+            closing = False
+            while not closing and not self._abandoned:
                 self._wake.wait()
                 self._hurry.wait(self._delay)
-                if not self._closing:
+                with self._lock:
+                    closing = self._closing
                     self._wake.clear()
                     self._hurry.clear()
-                while self._lines and not self._abandoned:
-                    self._send(self._next_batch())
+                    batch, self._buffer = self._buffer, bytearray()
+                    self._in_hand = len(batch)
+                if batch:
+                    self._send(batch)
         finally:
             os.close(self._fd)
 
-    def _next_batch(self) -> bytes:
-        parts = []
-        size = 0
-        while self._lines and size < BATCH:
-            parts.append(self._lines.popleft())
-            size += len(parts[-1])
-        return b"".join(parts)
-
-    def _send(self, batch: bytes) -> None:
+    def _send(self, batch: bytearray) -> None:
         if self._torn:  # end the line that a failed write had begun, so that only that one is unreadable
-            batch = b"\n" + batch
-            self._finished -= 1
+            batch[:0] = b"\n"
         done = 0
         with memoryview(batch) as view:
             while done < len(batch) and not self._abandoned:
                 try:
-                    sent = os.write(self._fd, view[done:])
+                    done += os.write(self._fd, view[done : done + BATCH])
                 except BlockingIOError:  # whoever started us made the descriptor non-blocking
                     self._wait_writable()
                 except OSError as error:  # EPIPE, ENOSPC, EIO
                     self._lose(batch, done, error.strerror or type(error).__name__)
                     return
-                else:
-                    done += sent
-                    self._finished += sent
-                    self._settle()
+                self._in_hand = len(batch) - done
+                self._settle()
         self._torn = False
         if self._failing:
             self._failing = ""
@@ -168,11 +163,14 @@ class LineWriter:
 
     def _settle(self) -> None:
         """End an overflow once there is room for a good while."""
-        if self._overflowing and self.buffered < self._max_buffered // 2:
-            self._overflowing = False
-            self._tell(False, "the sink takes lines again")
+        if not self._overflowing:
+            return
+        with self._lock:
+            if self.buffered < self._max_buffered // 2:
+                self._overflowing = False
+                self._tell(False, "the sink takes lines again")
 
-    def _lose(self, batch: bytes, done: int, why: str) -> None:
+    def _lose(self, batch: bytearray, done: int, why: str) -> None:
         """Give up the rest of a batch; a line of which only a part was written counts as lost."""
         lost = batch.count(b"\n", done)
         if done:
@@ -180,7 +178,7 @@ class LineWriter:
         elif self._torn:
             lost -= 1  # the newline that was to end the torn line, which has been counted
         self._lost += lost
-        self._finished += len(batch) - done
+        self._in_hand = 0
         if not self._failing:
             self._failing = why
             self._tell(True, why)

@@ -21,22 +21,26 @@ _PLAIN = re.compile(r"[\w.,:;/@%+*()\[\]<>!?&#~$^|-]+", re.ASCII)
 
 
 class Clock:
-    """Wall-clock time as RFC 3339 in UTC with milliseconds. The text of the running second is kept."""
+    """Wall-clock time as RFC 3339 in UTC with milliseconds. What the last one shares with the next is kept."""
 
-    __slots__ = ("_prefix", "_second")
+    __slots__ = ("_millisecond", "_prefix", "_second", "_text")
 
     def __init__(self) -> None:
-        self._second = -1
-        self._prefix = ""
+        self._millisecond = self._second = -1
+        self._prefix = self._text = ""
 
     def text(self, now: float) -> str:
         """`now` is in seconds since the epoch. For one thread, or under a lock."""
-        milliseconds = int(now * 1000)
-        second = milliseconds // 1000
+        millisecond = int(now * 1000)
+        if millisecond == self._millisecond:
+            return self._text
+        second = millisecond // 1000
         if second != self._second:
             self._prefix = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
             self._second = second
-        return self._prefix + _MILLISECONDS[milliseconds - second * 1000]
+        self._millisecond = millisecond
+        self._text = self._prefix + _MILLISECONDS[millisecond - second * 1000]
+        return self._text
 
 
 def json_line(fields: Mapping[str, object]) -> bytes:

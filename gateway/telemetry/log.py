@@ -9,7 +9,7 @@ import logging
 import time
 import traceback
 from collections.abc import Callable
-from threading import Lock
+from threading import RLock
 
 from gateway.telemetry.line_writer import HasFileno, LineWriter
 from gateway.telemetry.lines import Clock, json_line, text_line
@@ -28,7 +28,8 @@ class Log:
 
     def __init__(self, sink: int | HasFileno = 2, *, fmt: str = "json", level: str = "info") -> None:
         self._writer = LineWriter(sink, MAX_BUFFERED, delay=0.0)
-        self._lock = Lock()
+        # A line may be logged while another is being made: by a lost task's __del__, when the collector runs.
+        self._lock = RLock()
         self._clock = Clock()
         self._silences: dict[str, _Silence] = {}
         self.configure(fmt=fmt, level=level)

@@ -133,6 +133,22 @@ def test_lines_of_many_threads_stay_whole(file: _File) -> None:
         assert [event["number"] for event in events if event["thread"] == name] == list(range(300))
 
 
+def test_a_line_logged_while_another_is_made_locks_nothing_up(file: _File) -> None:
+    class Chatty:
+        def __str__(self) -> str:
+            file.log.limited("inner", 60).info("inner")
+            return "done"
+
+    def speak() -> None:
+        file.log.limited("outer", 60).info("outer", field=Chatty())
+
+    speaker = threading.Thread(target=speak, daemon=True)
+    speaker.start()
+    speaker.join(10)
+    assert not speaker.is_alive(), "it waits for itself"
+    assert [(event["event"], event.get("field")) for event in file.events()] == [("inner", None), ("outer", "done")]
+
+
 def test_a_stuck_stderr_holds_nothing_up() -> None:
     with Pipe() as pipe:
         log = Log(pipe.writer)
