@@ -84,7 +84,17 @@ def read(status: int, reason: bytes, version: str, kept: Pieces, noted: Noted, *
     head.endless = kind is not None and kind[0].lower().startswith(b"text/event-stream")
     _read_framing(head, noted, version, to_head=to_head)
     _read_connection(head, noted, version)
+    if status == 101:
+        head.keep_alive = False  # what follows is another protocol, whether the change was asked for or not
     return head
+
+
+def informational(kept: Pieces, noted: Noted) -> Pieces:
+    """The fields of a 1xx to pass on. Raises Malformed when it announces a body: none has one (RFC 9110, 15.2)."""
+    lengths = noted.get(b"content-length")
+    if b"transfer-encoding" in noted or (lengths is not None and int(lengths[0])):
+        raise Malformed("an informational response with a body")
+    return kept if lengths is None else field_lines.without(kept, _LENGTH)
 
 
 def _read_framing(head: ResponseHead, noted: Noted, version: str, *, to_head: bool) -> None:

@@ -241,6 +241,7 @@ class UpstreamConnection(asyncio.Protocol):
             and self._sent_at is not None
             and not self._closed
             and not self._spent
+            and not self._write_blocked  # a request answered early may lie here still
             and self._error is None
             and self._response is not None
             and self._response.keep_alive
@@ -349,10 +350,12 @@ class UpstreamConnection(asyncio.Protocol):
             self._fail(BadResponse("The upstream changed protocols unasked."))
         except httptools.HttpParserError as error:
             self._on_parser_error(error)
-        if self._response is None and self._error is None:
-            self._head_size += len(data)
+        response = self._response
+        if (response is None or (response.chunked and not self._complete)) and self._error is None:
+            # Between chunks too: what llhttp gathers of a trailer field, nobody else sees before its end.
+            self._head_size = self._head_size + len(data) if self._head_size >= 0 else 0
             if self._head_size > _HEAD_LIMIT:
-                self._fail(BadResponse("The upstream's response head is too large."))
+                self._fail(BadResponse("The upstream's response has too large a head, or trailer section."))
 
     # ---- llhttp's callbacks
 
@@ -368,7 +371,8 @@ class UpstreamConnection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header field, or a trailer field once the head is known."""
         if self._response is not None:
-            self._trailers.append((name, value))
+            if not self._complete:  # else it belongs to a second response, that nobody asked for
+                self._trailers.append((name, value))
             return
         lower = name.lower()
         if lower not in self._interest.noted:
@@ -385,12 +389,7 @@ class UpstreamConnection(asyncio.Protocol):
         parser = self._parser
         status = parser.get_status_code()
         if 100 <= status < 200 and status != 101:
-            self._passing_by = True
-            kept, self._kept, self._noted = self._kept, [], {}
-            reason, self._reason = self._reason, b""
-            self._head_size = 0
-            if self._exchange is not None:
-                self._pass_informational(self._exchange, status, reason, kept)
+            self._on_informational(status)
             return
         try:
             response = response_head.read(
@@ -406,6 +405,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def on_body(self, data: bytes) -> None:
         """A piece of the body."""
+        self._head_size = -1
         if self._complete:  # of a response that has none
             self._spent = True
         elif self._sink is not None:
@@ -424,6 +424,19 @@ class UpstreamConnection(asyncio.Protocol):
             self._finish()
 
     # ---- inside
+
+    def _on_informational(self, status: int) -> None:
+        """Pass a 1xx on. All of them and the final head share one limit, so that they end some time."""
+        self._passing_by = True
+        kept, noted, reason = self._kept, self._noted, self._reason
+        self._kept, self._noted, self._reason = [], {}, b""
+        try:
+            kept = response_head.informational(kept, noted)
+        except response_head.Malformed:
+            self._fail(BadResponse("The upstream's informational response has a body."))
+            return
+        if self._exchange is not None:
+            self._pass_informational(self._exchange, status, reason, kept)
 
     def _finish(self) -> None:
         self._complete = True
