@@ -47,6 +47,7 @@ def main(args: argparse.Namespace) -> int:
 
 async def _run(loaded: Settings, log: Log, path: str | None) -> None:
     metrics, health = Metrics(), Health()
+    metrics.watch_dropped_lines("operational", lambda: log.dropped)
     access_log = AccessLog(sys.stdout, metrics, log, fmt=loaded.log.format)
     gateway = Gateway(loaded, log, access_log, metrics, health)
     lifecycle = Lifecycle(gateway, log, metrics, path, (lambda: settings.load(path, os.environ)) if path else None)
@@ -56,4 +57,4 @@ async def _run(loaded: Settings, log: Log, path: str | None) -> None:
     try:
         await lifecycle.run()
     finally:
-        access_log.close()
+        await asyncio.to_thread(access_log.close)

@@ -67,4 +67,5 @@ def _plain(peer: str) -> bytes:
 
 
 def _last(values: list[bytes]) -> bytes:
-    return values[-1] if values else b""
+    """The last element: what the proxy nearest to us has added, where each adds one."""
+    return values[-1].rpartition(b",")[2].strip() if values else b""

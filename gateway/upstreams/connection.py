@@ -192,6 +192,10 @@ class UpstreamConnection(asyncio.Protocol):
         if self._upload_chunked:
             self._transport.write(b"0\r\n\r\n")
         self._sent_at = monotonic()
+        if self._upload_source is not None:
+            # What is still to be written is ours now: the client may go on with its next request.
+            self._upload_source.resume_reading()
+            self._upload_source = None
         self._rearm()
 
     # ---- awaiting

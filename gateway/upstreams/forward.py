@@ -83,14 +83,20 @@ async def forward(exchange: Exchange, way: Way) -> GatewayError | None:
     connection: UpstreamConnection | None = None
     try:
         connection, response = await _ask(exchange, way, began)
-        failed = breaker is not None and response.status in breaker.statuses
-        if breaker is not None and permit is not None and not failed:
-            breaker.answered(permit, monotonic())
+        if breaker is not None and permit is not None:
+            if response.status in breaker.statuses:
+                # The answer itself is the failure, whatever becomes of its body.
+                breaker.record(permit, FAILED, monotonic())
+                permit, outcome = None, FAILURE_STATUS
+            else:
+                breaker.answered(permit, monotonic())
         if response.status == 101:
             await _tunnel(exchange, way, connection, response)
         else:
             await relay.respond(exchange, response, connection)
-        verdict, outcome = (FAILED, FAILURE_STATUS) if failed else (OK, SUCCESS)
+        verdict = OK
+        if outcome is CANCELLED:
+            outcome = SUCCESS
     except Refused as error:
         outcome = error.slug
         return error
@@ -122,7 +128,7 @@ async def _ask(exchange: Exchange, way: Way, now: float) -> tuple[UpstreamConnec
     connection = pool.take(now)
     while True:
         if connection is None:
-            connection = await pool.obtain(now, _seconds(min(way.connect, total - now)))
+            connection = await pool.obtain(now, way.connect, total)
             now = monotonic()
         repeatable_here = repeatable and connection.used > 0
         try:
@@ -154,10 +160,6 @@ async def _ask(exchange: Exchange, way: Way, now: float) -> tuple[UpstreamConnec
 
 def _limit(seconds: float | None) -> float:
     return NEVER if seconds is None else seconds
-
-
-def _seconds(limit: float) -> float | None:
-    return None if limit == NEVER else max(0.0, limit)
 
 
 async def _tunnel(exchange: Exchange, way: Way, connection: UpstreamConnection, response: ResponseHead) -> None:

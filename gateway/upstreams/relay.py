@@ -55,6 +55,7 @@ async def respond(exchange: Exchange, response: ResponseHead, connection: Upstre
         client.write(b"".join(lines))
         if client.write_paused:
             await client.drained()
+        _settle(exchange)
         return
     client.write(b"".join(lines))
     client.source = connection
@@ -66,8 +67,15 @@ async def respond(exchange: Exchange, response: ResponseHead, connection: Upstre
         connection.attach(BodyRelay(exchange, chunked=chunked))
         await connection.done()
         await client.drained()
+        _settle(exchange)
     finally:
         client.source = None
+
+
+def _settle(exchange: Exchange) -> None:
+    """Answered before the request's end: what still comes of that cannot be taken for a next request."""
+    if not exchange.body.complete:
+        exchange.keep_alive = False
 
 
 def break_off(exchange: Exchange) -> None:
@@ -98,7 +106,7 @@ def switching(exchange: Exchange, response: ResponseHead) -> None:
 
 async def reply(exchange: Exchange, answer: Reply, reason: bytes) -> None:
     """Send a whole reply of our own."""
-    if exchange.refused is not None:
+    if exchange.refused is not None or not exchange.body.complete:
         exchange.keep_alive = False
     fields = answer.headers
     if answer.status != 304 and answer.status >= 200:
@@ -125,8 +133,7 @@ def _announce(exchange: Exchange, lines: list[bytes], *, has_body: bool, sized: 
         else:
             chunked = True
             lines.append(response_head.chunked_line())
-    # An answer before the request's end: what still comes of it cannot be told from a next request by everyone.
-    if not exchange.body.complete or exchange.client_side.draining:
+    if exchange.client_side.draining:
         exchange.keep_alive = False
     if not exchange.keep_alive or exchange.head.http10:
         lines.append(response_head.connection_line(keep_alive=exchange.keep_alive, http10=exchange.head.http10))
