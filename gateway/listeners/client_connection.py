@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import struct
 from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
@@ -43,6 +44,9 @@ _EARLY_BUFFER = 64 * 1024
 
 # linux/tcp.h: the first byte of tcp_info is the state; the peer has sent its FIN, or the connection is gone.
 _TCP_CLOSE, _TCP_CLOSE_WAIT = 7, 8
+
+# SO_LINGER on, for no time: closing sends a reset (socket(7)). A plain abort would send the FIN of a clean end.
+_RESET = struct.pack("ii", 1, 0)
 
 
 class ClientConnection(asyncio.Protocol):
@@ -190,6 +194,9 @@ class ClientConnection(asyncio.Protocol):
 
     def cut(self) -> None:
         """Reset the connection, so that a broken body never looks whole."""
+        sock = self._transport.get_extra_info("socket")
+        if sock is not None and not self._transport.is_closing():
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         self._transport.abort()
 
     @property

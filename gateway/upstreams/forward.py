@@ -26,9 +26,10 @@ from gateway.errors import (
 )
 from gateway.exchange import Exchange
 from gateway.policies.timeout import Timeouts
-from gateway.rules.breaker import FAILED, NEITHER, OK
+from gateway.rules.breaker import FAILED, NEITHER, OK, Permit
 from gateway.rules.response_head import ResponseHead
 from gateway.upstreams import relay, request_lines
+from gateway.upstreams.breaker import Breaker
 from gateway.upstreams.connection import NEVER, UpstreamConnection
 from gateway.upstreams.tunnel import Tunnel
 from gateway.upstreams.upstream import Upstream
@@ -83,20 +84,13 @@ async def forward(exchange: Exchange, way: Way) -> GatewayError | None:
     connection: UpstreamConnection | None = None
     try:
         connection, response = await _ask(exchange, way, began)
-        if breaker is not None and permit is not None:
-            if response.status in breaker.statuses:
-                # The answer itself is the failure, whatever becomes of its body.
-                breaker.record(permit, FAILED, monotonic())
-                permit, outcome = None, FAILURE_STATUS
-            else:
-                breaker.answered(permit, monotonic())
+        if breaker is not None and permit is not None and _failed(breaker, permit, response.status):
+            permit, outcome = None, FAILURE_STATUS
         if response.status == 101:
             await _tunnel(exchange, way, connection, response)
         else:
             await relay.respond(exchange, response, connection)
-        verdict = OK
-        if outcome is CANCELLED:
-            outcome = SUCCESS
+        verdict, outcome = OK, outcome if permit is None else SUCCESS
     except Refused as error:
         outcome = error.slug
         return error
@@ -116,6 +110,16 @@ async def forward(exchange: Exchange, way: Way) -> GatewayError | None:
         if connection is not None:
             upstream.pool.give_back(connection, ended)
     return None
+
+
+def _failed(breaker: Breaker, permit: Permit, status: int) -> bool:
+    """Tell the breaker that the final head has come: whether the answer itself is the failure, whatever its body."""
+    now = monotonic()
+    if status in breaker.statuses:
+        breaker.record(permit, FAILED, now)
+        return True
+    breaker.answered(permit, now)
+    return False
 
 
 async def _ask(exchange: Exchange, way: Way, now: float) -> tuple[UpstreamConnection, ResponseHead]:
