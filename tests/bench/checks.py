@@ -8,6 +8,9 @@ from tests.bench.proxies import Running
 from tests.bench.wrk import Load
 
 ID = "X-Request-ID"
+LATE = (
+    128  # requests that may reach the origin after wrk stopped counting: in flight now, or left from the run before
+)
 
 
 def probe(running: Running, origin: Origin) -> tuple[int, list[str]]:
@@ -43,7 +46,7 @@ def load(measured: Load, tally: Tally, connections: int, length: int, request_id
     expected = measured.requests * length
     if abs(measured.bytes - expected) > connections * length + 8 * measured.requests:
         yield f"{measured.bytes} bytes for {measured.requests} answers, {expected} expected"
-    if not measured.requests <= tally.requests <= measured.requests + 2 * connections:
+    if not measured.requests <= tally.requests <= measured.requests + LATE:
         yield f"wrk counted {measured.requests} answers, the origin {tally.requests} requests"
     if tally.opened > 2 * connections:
         yield f"{tally.opened} new connections to the origin for {connections} clients: not kept alive"

@@ -1,6 +1,7 @@
 """The origin behind every proxy, and the tally it keeps of what really arrived."""
 
 import dataclasses
+import http.client
 import os
 import signal
 import time
@@ -37,18 +38,16 @@ class Origin:
         config.write_text(fill((PEERS / "origin.conf").read_text(), values))
         command = [path, "-p", str(directory), "-c", str(config)]
         self.process = Process(command, core, directory / "origin.stdout", directory / "origin.stderr")
+        self.markers = 0
         self.newest = 0  # nginx numbers connections as they come
         self.process.wait_until_ready(self.port)
         self.take()
 
     def take(self) -> Tally:
-        """The tally since the last one. To be called when no load runs: it waits for the last lines."""
-        time.sleep(0.1)
-        os.kill(self.process.popen.pid, signal.SIGUSR1)  # reopen the log, which writes out its buffer
-        size = -1
-        while size != (size := self.file.stat().st_size):
-            time.sleep(0.05)
-        lines = [line.split(" ", 1) for line in self.file.read_text().splitlines()]
+        """The tally since the last one, when no load runs any more and what was still on its way has arrived."""
+        lines = self._lines()
+        while len(lines) != len(lines := self._lines()):
+            pass
         os.truncate(self.file, 0)
         opened = {int(connection) for connection, _ in lines if int(connection) > self.newest}
         self.newest = max(opened, default=self.newest)
@@ -57,3 +56,21 @@ class Origin:
             opened=len(opened),
             ids=frozenset(request_id for _, request_id in lines if request_id != "-"),
         )
+
+    def _lines(self) -> list[list[str]]:
+        """Connection and request id of every request so far; a marker of our own shows that none is missing."""
+        time.sleep(0.05)
+        self.markers += 1
+        marker = f"marker-{self.markers}"
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=10)
+        connection.request("GET", "/", headers={"X-Request-ID": marker})
+        connection.getresponse().read()
+        connection.close()
+        os.kill(self.process.popen.pid, signal.SIGUSR1)  # reopen the log, which writes out its buffer
+        deadline = time.monotonic() + 10
+        while not (text := self.file.read_text()).endswith(f" {marker}\n"):
+            if time.monotonic() > deadline:
+                raise TimeoutError("the origin did not write out its tally within 10 s")
+            time.sleep(0.01)
+        lines = [line.split(" ", 1) for line in text.splitlines()]
+        return [line for line in lines if not line[1].startswith("marker-")]

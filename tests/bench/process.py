@@ -26,7 +26,7 @@ class Process:
         """Return when `port` answers with 200; RuntimeError with the last line it wrote when it does not."""
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and self.popen.poll() is None:
-            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=1)
+            connection = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
             try:
                 connection.request("GET", "/")
                 if connection.getresponse().status == 200:
