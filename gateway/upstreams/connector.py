@@ -16,6 +16,9 @@ from gateway.upstreams.resolver import Resolver
 #: How long one address is waited for before the next is tried as well, in seconds (RFC 8305, section 5).
 _NEXT_ADDRESS = 0.25
 
+#: How long a TLS upstream's goodbye is waited for, in seconds.
+_GOODBYE = 1.0
+
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
@@ -61,7 +64,11 @@ class Connector:
             address = str(sock.getpeername()[0])
             endpoint = self._endpoint
             _, connection = await loop.create_connection(
-                make, sock=sock, ssl=endpoint.tls, server_hostname=endpoint.server_name if endpoint.tls else None
+                make,
+                sock=sock,
+                ssl=endpoint.tls,
+                server_hostname=endpoint.server_name if endpoint.tls else None,
+                ssl_shutdown_timeout=_GOODBYE if endpoint.tls else None,
             )
         except BaseException:
             sock.close()

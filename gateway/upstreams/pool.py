@@ -1,7 +1,8 @@
 """The connections to one upstream: reused last in, first out; bounded in number, in waiting and in age.
 
 What to do is decided at once and without waiting (`take`); only opening a connection, or waiting for one, does.
-Every connection counts from the moment it is begun until its socket is gone, tunnels too.
+Every connection counts from the moment it is begun until its socket is gone, tunnels too; an idle one that is
+closed here counts no more at once, though TLS may take a moment to say goodbye.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from contextlib import suppress
+from time import monotonic
 from typing import Protocol
 
 from gateway.errors import PoolExhausted
@@ -65,20 +67,29 @@ class Pool:
             connection = idle.pop()
             if not connection.closed and self._fit(connection, now):
                 return connection
-            connection.close()
+            self._drop(connection)
         return None
 
-    async def obtain(self, now: float, connect_limit: float | None) -> UpstreamConnection:
-        """A connection: a new one, or the next that comes free. Raises PoolExhausted, or why it could not connect."""
-        if len(self._open) + self._connecting >= self.limits.connections:
-            connection = await self._wait()
-            if connection is not None:
+    async def obtain(self, now: float, connect: float, deadline: float) -> UpstreamConnection:
+        """A connection: a new one, or the next that comes free. Raises PoolExhausted, or why it could not connect.
+
+        `connect` is seconds, `deadline`, for the waiting too, on the monotonic clock; NEVER for none.
+        """
+        until = min(now + self.limits.wait, deadline)
+        while len(self._open) + self._connecting >= self.limits.connections:
+            connection = await self._wait(until - now)
+            now = monotonic()
+            if connection is None:
+                break
+            if not connection.closed:
                 return connection
+            # It broke on its way here, with nothing of ours on it.
         else:
             self._connecting += 1
         # The place is ours, counted in _connecting.
+        limit = min(connect, deadline - now)
         try:
-            connection = await self._connector.connect(self._make, connect_limit)
+            connection = await self._connector.connect(self._make, None if limit == NEVER else max(limit, 0.0))
         except BaseException:
             self._connecting -= 1
             self._pass_place_on()
@@ -106,7 +117,7 @@ class Pool:
                 return
         self._idle.append(connection)
         if self._sweeper is None:
-            self._sweeper = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
+            self._sweep_soon()
 
     def retire(self) -> None:
         """Close what is idle now, and the rest as it comes back."""
@@ -115,7 +126,7 @@ class Pool:
             self._sweeper.cancel()
             self._sweeper = None
         while self._idle:
-            self._idle.pop().close()
+            self._drop(self._idle.pop())
 
     async def close(self) -> None:
         """Close everything."""
@@ -137,6 +148,11 @@ class Pool:
                     self._idle.remove(connection)
             self._pass_place_on()
 
+    def _drop(self, connection: UpstreamConnection) -> None:
+        """Close an idle connection; its place is free from now."""
+        self._open.discard(connection)
+        connection.close()
+
     def _pass_place_on(self) -> None:
         """A place has come free: who waits longest may open a connection on it."""
         while self._waiting and len(self._open) + self._connecting < self.limits.connections:
@@ -144,16 +160,15 @@ class Pool:
             if not waiter.done():
                 self._connecting += 1
                 waiter.set_result(None)
-                return
 
-    async def _wait(self) -> UpstreamConnection | None:
-        """Wait for a connection; None is a place to open one on, counted already."""
+    async def _wait(self, limit: float) -> UpstreamConnection | None:
+        """Wait `limit` seconds for a connection; None is a place to open one on, counted already."""
         if len(self._waiting) >= self.limits.queue:
             raise PoolExhausted("Too many requests wait for a connection to the upstream.")
         waiter: asyncio.Future[UpstreamConnection | None] = asyncio.get_running_loop().create_future()
         self._waiting.append(waiter)
         try:
-            async with asyncio.timeout(self.limits.wait):
+            async with asyncio.timeout(limit):
                 return await waiter
         except BaseException as error:
             if waiter.done() and not waiter.cancelled():
@@ -169,7 +184,7 @@ class Pool:
             self._connecting -= 1
             self._pass_place_on()
         else:
-            connection.close()
+            self.give_back(connection, monotonic())
 
     def _fit(self, connection: UpstreamConnection, now: float) -> bool:
         limit = self.limits.idle
@@ -177,18 +192,20 @@ class Pool:
             limit = min(limit, max(connection.idle_limit - _MARGIN, connection.idle_limit / 2))
         return now - connection.idle_since < limit and now < connection.expires
 
+    def _sweep_soon(self) -> None:
+        self._sweeper = asyncio.get_running_loop().call_later(min(_SWEEP, self.limits.idle), self._sweep)
+
     def _sweep(self) -> None:
         """Close what has been idle too long, is too old, or whose address the name no longer stands for."""
         self._sweeper = None
-        loop = asyncio.get_running_loop()
-        now = loop.time()
+        now = monotonic()
         knows = self._connector.resolver.knows
         keep: deque[UpstreamConnection] = deque()
         for connection in self._idle:
             if connection.closed or not self._fit(connection, now) or not knows(connection.address):
-                connection.close()
+                self._drop(connection)
             else:
                 keep.append(connection)
         self._idle = keep
         if keep:
-            self._sweeper = loop.call_later(_SWEEP, self._sweep)
+            self._sweep_soon()

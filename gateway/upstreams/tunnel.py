@@ -117,8 +117,9 @@ class Tunnel:
         self.moved = monotonic()
 
     def lost(self) -> None:
-        """A side is gone."""
+        """A side is gone; what the other has not taken yet has its time to go out."""
         self._open -= 1
+        self.half_open()
         if self._open == 0 and not self._over.done():
             self._over.set_result(None)
 
