@@ -443,12 +443,12 @@ class ClientConnection(asyncio.Protocol):
         if self._early is not None:
             early, self._early = self._early, None
             self._parser = httptools.HttpRequestParser(self)
-            self._holds &= ~_EARLY | _QUEUE
+            self._unhold(_EARLY)
             if early:
                 self._wake_less_feed(early)
         if self._queue:
             return
-        self._unhold(_QUEUE)
+        self._unhold(_QUEUE | _BODY)  # a body that nobody took holds nothing back once its exchange is over
         self.phase = HEAD if self._in_head else IDLE
         self._since = monotonic()
 
