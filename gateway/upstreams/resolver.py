@@ -14,29 +14,39 @@ from gateway.errors import NameNotResolved
 #: For how many seconds an answer is used again. DNS's own time-to-live cannot be had from getaddrinfo.
 FRESH = 5.0
 
+#: A look-up that takes longer, in seconds, goes on, but who has known addresses waits for it no more.
+_PATIENCE = 0.1
+
 AddrInfo = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]
 
 
 class Resolver:
-    """Looks one upstream's name up; while the name server is away, the last known addresses stay good."""
+    """Looks one upstream's name up; while the name server is away, or silent, the last known addresses stay good."""
 
     def __init__(self, host: str, port: int) -> None:
         self._host = host
         self._port = port
         self._literal = _is_literal(host)
         self._known: list[AddrInfo] = []
-        self._looked_up = float("-inf")
-        self._lookup: asyncio.Task[list[AddrInfo]] | None = None
+        #: When to look again, and until when to wait for it when addresses are known.
+        self._stale_at = self._patient_until = float("-inf")
+        self._lookup: asyncio.Task[None] | None = None
 
     async def addresses(self) -> list[AddrInfo]:
         """The upstream's addresses, in the order to try them. Raises NameNotResolved."""
-        if self._known and (self._literal or monotonic() - self._looked_up < FRESH):
+        now = monotonic()
+        if self._known and (self._literal or now < self._stale_at):
             return self._known
         if self._lookup is None:
             # One look-up for all who wait, and nobody's leaving ends it for the others.
             self._lookup = asyncio.get_running_loop().create_task(self._look_up())
             self._lookup.add_done_callback(self._looked)
-        return await asyncio.shield(self._lookup)
+            self._patient_until = now + _PATIENCE
+        if not self._known:
+            await asyncio.shield(self._lookup)
+        elif now < self._patient_until:
+            await asyncio.wait([self._lookup], timeout=self._patient_until - now)
+        return self._known
 
     def knows(self, address: str) -> bool:
         """Whether the name still stands for `address`, as far as is known."""
@@ -47,17 +57,20 @@ class Resolver:
         if self._lookup is not None:
             self._lookup.cancel()
 
-    def _looked(self, lookup: asyncio.Task[list[AddrInfo]]) -> None:
+    def _looked(self, lookup: asyncio.Task[None]) -> None:
         self._lookup = None
         if not lookup.cancelled():
             lookup.exception()  # it has gone to those who waited; nobody else needs to hear of it
 
-    async def _look_up(self) -> list[AddrInfo]:
+    async def _look_up(self) -> None:
         try:
             answers = await ThreadedResolver().resolve(self._host, self._port, socket.AF_UNSPEC)
-        except OSError as error:
+            if not answers:
+                raise OSError("no address of a family that this system speaks")
+        except (OSError, UnicodeError) as error:  # UnicodeError: a name that could not be one in DNS
+            self._stale_at = monotonic() + FRESH
             if self._known:
-                return self._known
+                return
             raise NameNotResolved("The upstream's name has no address.") from error
         self._known = [
             (
@@ -71,8 +84,7 @@ class Resolver:
             )
             for answer in answers
         ]
-        self._looked_up = monotonic()
-        return self._known
+        self._stale_at = monotonic() + FRESH
 
 
 def _is_literal(host: str) -> bool:
