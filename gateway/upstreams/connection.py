@@ -485,8 +485,10 @@ class UpstreamConnection(asyncio.Protocol):
         due: float = NEVER
         error: type[UpstreamError] = IdleTimeout
         if self._response is not None:
-            if not self._read_paused:
-                due = self._last_read + self._idle_limit
+            # While the client is still sending, an upstream that has begun to answer may well wait for it.
+            turn = self._sent_at or self._write_blocked
+            if turn and not self._read_paused:
+                due = max(self._last_read, turn) + self._idle_limit
         elif self._sent_at is not None:
             due, error = self._sent_at + self._headers_limit, HeadersTimeout
         elif self._write_blocked:
