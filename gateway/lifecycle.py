@@ -20,8 +20,12 @@ from gateway.settings import ConfigError, Settings
 from gateway.telemetry.log import Log
 from gateway.telemetry.metrics import Metrics
 
-#: Where the system tells nothing of changes (some network file systems), they are seen after so many seconds.
-_LOOK_ANYWAY = 10
+#: Where the system tells nothing of changes (some network file systems), they are seen after so many seconds; and
+#: so are those made just before the watch began.
+_LOOK_ANYWAY = 1
+
+#: A watch that has failed (the directory is gone, say) is begun again after so many seconds.
+_WATCH_AGAIN = 10
 
 #: At most so many of a wrong config's mistakes go into its log line.
 _MISTAKES_SHOWN = 20
@@ -123,7 +127,7 @@ class Lifecycle:
                         self._reload.set()
             except (OSError, RuntimeError) as error:
                 self._log.limited("watch", 300.0).warning("config_not_watched", error=str(error))
-            await asyncio.sleep(_LOOK_ANYWAY)
+            await asyncio.sleep(_WATCH_AGAIN)
 
 
 def _digest(path: str | None) -> bytes | None:

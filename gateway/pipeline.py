@@ -142,20 +142,16 @@ class Pipeline:
             if error is not None:
                 return route, error
             snapshot.address.open(exchange)
+            if exchange.head.method == b"CONNECT":
+                return route, MethodNotAllowed(_ANY_METHOD)
             found = snapshot.router.find(exchange.head.match_path, exchange.head.method)
             if found.place < 0:
-                return route, _not_found(exchange, found.allowed)
+                return route, MethodNotAllowed(found.allowed) if found.allowed else NoRoute()
         except Exception as bug:  # noqa: BLE001 - as above
             self._observer.bug("pipeline", bug)
             return route, InternalError()
         route = exchange.route = snapshot.routes[found.place]
         return route, None
-
-
-def _not_found(exchange: Exchange, allowed: tuple[str, ...]) -> GatewayError:
-    if exchange.head.method == b"CONNECT":
-        return MethodNotAllowed(_ANY_METHOD)
-    return MethodNotAllowed(allowed) if allowed else NoRoute()
 
 
 async def _refuse(exchange: Exchange, error: GatewayError, snapshot: Snapshot) -> None:

@@ -143,7 +143,10 @@ class Listener:
         loop = asyncio.get_running_loop()
         now = loop.time()
         for connection in list(self.connections):
-            connection.check(now)
+            try:
+                connection.check(now)
+            except Exception as bug:  # noqa: BLE001 - one connection's trouble must not end the sweeping of the others
+                self.log_bug("sweep", bug)
         limits = self.limits
         shortest = min(
             limits.header_timeout, limits.body_timeout, limits.keep_alive, limits.write_timeout, limits.linger

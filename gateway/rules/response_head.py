@@ -13,6 +13,9 @@ Noted = dict[bytes, list[bytes]]
 _PASSED_ON = frozenset({b"content-length", b"content-type"})
 _READ = _PASSED_ON | {b"transfer-encoding", b"connection", b"keep-alive"}
 _KEEP_ALIVE_TIMEOUT = re.compile(rb"\btimeout\s*=\s*(\d{1,6})")
+# llhttp lets control characters pass in a reason phrase (RFC 9112, section 4, does not).
+_CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+_USUAL = frozenset({b"OK", b"", b"Created", b"No Content", b"Found", b"Not Modified", b"Bad Request", b"Not Found"})
 _LENGTH = frozenset({b"content-length"})
 _NO_BODY = frozenset({204, 304})
 _CLOSE = b"Connection: close\r\n"
@@ -72,8 +75,8 @@ class ResponseHead:
 
 def read(status: int, reason: bytes, version: str, kept: Pieces, noted: Noted, *, to_head: bool) -> ResponseHead:
     """Judge a head that llhttp has parsed, its fields sorted; `to_head`: it answers HEAD. Raises Malformed."""
-    if status < 100 or version not in ("1.1", "1.0"):
-        raise Malformed("status or version")
+    if status < 100 or version not in ("1.1", "1.0") or (reason not in _USUAL and _CONTROLS.search(reason)):
+        raise Malformed("status line")
     head = ResponseHead()
     head.status = status
     head.reason = reason

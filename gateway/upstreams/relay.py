@@ -39,11 +39,13 @@ class BodyRelay:
 async def respond(exchange: Exchange, response: ResponseHead, connection: UpstreamConnection) -> None:
     """Pass an upstream's response on, to its last byte. Raises UpstreamError when it breaks off."""
     lines = [response_head.status_line(response.status, response.reason), *response.kept]
+    whole = connection.take()
+    if whole is not None:
+        _settle(exchange)
     chunked = _announce(exchange, lines, has_body=response.has_body, sized=response.length is not None)
     exchange.status = response.status
     exchange.responded = True
     client = exchange.client_side
-    whole = connection.take()
     if whole is not None and not (chunked and connection.trailers):
         # Small answers come in one read and go out in one write.
         if whole:
@@ -55,7 +57,6 @@ async def respond(exchange: Exchange, response: ResponseHead, connection: Upstre
         client.write(b"".join(lines))
         if client.write_paused:
             await client.drained()
-        _settle(exchange)
         return
     client.write(b"".join(lines))
     client.source = connection
