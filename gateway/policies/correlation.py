@@ -33,6 +33,7 @@ def field_name(text: str) -> str:
         raise ValueError("this field has a meaning of its own and cannot carry the correlation id")
     return str(text)
 
+
 _NONE: list[bytes] = []
 
 
@@ -60,10 +61,14 @@ class Stamp:
         """Set the exchange's ids, the response's line, and the lines that the upstream gets."""
         noted = exchange.head.noted
         random = self._entropy.take(40)
-        exchange.correlation_id = chosen = correlation.choose(noted.get(self._name, _NONE), random[:16])
+        exchange.correlation_id = chosen = (
+            correlation.choose(noted[self._name], random[:16]) if self._name in noted else random[:16].hex()
+        )
         exchange.stamp = line = b"%b: %b\r\n" % (self._header, chosen.encode("ascii"))
-        exchange.trace = trace = trace_context.join(
-            noted.get(b"traceparent", _NONE), noted.get(b"tracestate", _NONE), random[16:], self._sampled
+        exchange.trace = trace = (
+            trace_context.join(noted[b"traceparent"], noted.get(b"tracestate", _NONE), random[16:], self._sampled)
+            if b"traceparent" in noted
+            else trace_context.begin(random[16:], sampled=self._sampled)
         )
         exchange.added.append(b"%btraceparent: %b\r\n" % (line, trace.traceparent))
         if trace.tracestate:

@@ -52,23 +52,30 @@ def join(traceparents: list[bytes], tracestates: list[bytes], random24: bytes, s
     repeated or malformed begins a new trace, with `sampled_default` as its sampled flag and without any tracestate
     (3.3: who could not read the one must not read the other). A malformed tracestate is dropped alone.
     """
-    ids = random24.hex()
-    parent = ids[32:]
-    if parent == _NO_PARENT:
-        parent = "0000000000000001"
     if len(traceparents) == 1:
         match = _TRACEPARENT(traceparents[0].strip(b" \t"))
         if match is not None and not (match[4] and match[1] == b"00"):
             trace_id = match[2].decode("ascii")
             flags = int(match[3], 16) & _KNOWN_FLAGS
             # 3.2.4: what came in a later version goes on as ours.
-            sent = f"00-{trace_id}-{parent}-0{flags}".encode("ascii")
+            sent = f"00-{trace_id}-{_parent(random24.hex())}-0{flags}".encode("ascii")
             return Trace(trace_id, sent, _state(tracestates) if tracestates else b"")
+    return begin(random24, sampled=sampled_default)
+
+
+def begin(random24: bytes, *, sampled: bool) -> Trace:
+    """Begin a trace: as `join` does where no traceparent has come."""
+    ids = random24.hex()
     trace_id = ids[:32]
     if trace_id == _NO_TRACE:
         trace_id = "00000000000000000000000000000001"
-    flags = 0x03 if sampled_default else 0x02  # a new id is random
-    return Trace(trace_id, f"00-{trace_id}-{parent}-0{flags}".encode("ascii"), b"")
+    # A new id is random, which the second flag says.
+    return Trace(trace_id, f"00-{trace_id}-{_parent(ids)}-{'03' if sampled else '02'}".encode("ascii"), b"")
+
+
+def _parent(ids: str) -> str:
+    parent = ids[32:]
+    return "0000000000000001" if parent == _NO_PARENT else parent
 
 
 def _state(tracestates: list[bytes]) -> bytes:
