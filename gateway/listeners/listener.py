@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Protocol
 
+from gateway import sockets
 from gateway.exchange import Exchange
 from gateway.listeners.client_connection import CLOSING, ClientConnection
 from gateway.rules.request_head import Interest
@@ -82,6 +83,8 @@ class Listener:
         self._server = await loop.create_server(
             lambda: ClientConnection(self), host or None, port, backlog=4096, reuse_address=True
         )
+        for sock in self._server.sockets:
+            sockets.keep_alive(sock)
         address = self._server.sockets[0].getsockname()
         self._sweep()
         return str(address[0]), int(address[1])

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import aiohappyeyeballs
 
+from gateway import sockets
 from gateway.errors import ConnectFailed, ConnectTimeout, TlsFailed
 from gateway.upstreams.connection import UpstreamConnection
 from gateway.upstreams.resolver import Resolver
@@ -61,6 +62,7 @@ class Connector:
             addresses, loop=loop, happy_eyeballs_delay=_NEXT_ADDRESS, interleave=1
         )
         try:
+            sockets.keep_alive(sock)
             address = str(sock.getpeername()[0])
             endpoint = self._endpoint
             _, connection = await loop.create_connection(
