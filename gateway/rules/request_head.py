@@ -150,7 +150,7 @@ def _read_framing(head: RequestHead, noted: Noted) -> None:
     if codings is not None:
         if head.http10:
             raise Malformed("HTTP/1.0 has no transfer codings")
-        if len(codings) > 1 or codings[0].strip().lower() != b"chunked":
+        if len(codings) > 1 or codings[0].strip(b" \t").lower() != b"chunked":
             raise Malformed("the only transfer coding taken is chunked, once")
 
 

@@ -92,11 +92,13 @@ def read(status: int, reason: bytes, version: str, kept: Pieces, noted: Noted, *
     return head
 
 
-def informational(kept: Pieces, noted: Noted) -> Pieces:
+def informational(reason: bytes, kept: Pieces, noted: Noted) -> Pieces:
     """The fields of a 1xx to pass on. Raises Malformed when it announces a body: none has one (RFC 9110, 15.2)."""
     lengths = noted.get(b"content-length")
     if b"transfer-encoding" in noted or (lengths is not None and int(lengths[0])):
         raise Malformed("an informational response with a body")
+    if _CONTROLS.search(reason):
+        raise Malformed("status line")
     return kept if lengths is None else field_lines.without(kept, _LENGTH)
 
 
@@ -105,7 +107,9 @@ def _read_framing(head: ResponseHead, noted: Noted, version: str, *, to_head: bo
     head.length = int(lengths[0]) if lengths else None
     codings = noted.get(b"transfer-encoding")
     head.chunked = codings is not None
-    if codings is not None and (version == "1.0" or len(codings) > 1 or codings[0].strip().lower() != b"chunked"):
+    if codings is not None and (
+        version == "1.0" or len(codings) > 1 or codings[0].strip(b" \t").lower() != b"chunked"
+    ):
         raise Malformed("transfer coding")
     head.has_body = not (to_head or head.status in _NO_BODY or head.status < 200)
     head.until_close = head.has_body and head.length is None and not head.chunked

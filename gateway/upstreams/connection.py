@@ -435,9 +435,9 @@ class UpstreamConnection(asyncio.Protocol):
         kept, noted, reason = self._kept, self._noted, self._reason
         self._kept, self._noted, self._reason = [], {}, b""
         try:
-            kept = response_head.informational(kept, noted)
+            kept = response_head.informational(reason, kept, noted)
         except response_head.Malformed:
-            self._fail(BadResponse("The upstream's informational response has a body."))
+            self._fail(BadResponse("The upstream's informational response makes no sense."))
             return
         if self._exchange is not None:
             self._pass_informational(self._exchange, status, reason, kept)
