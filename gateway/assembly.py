@@ -124,10 +124,9 @@ class Gateway:
             await self._move_metrics(settings)
         except OSError:
             for running in opened.values():
-                running.listener.stop_accepting()
-            for name, upstream in upstreams.items():
-                if self._upstreams.get(name) is not upstream:
-                    upstream.pool.retire()
+                running.listener.stop()
+            for name in upstreams.keys() - self._upstreams.keys():
+                self._metrics.forget_upstream(name)
             raise
         # Nothing can fail any more.
         for name, section in sections.items():

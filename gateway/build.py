@@ -43,7 +43,6 @@ def upstream(
             credentials = frozenset(preset.credentials)
     part = metrics.upstream(name)
     pool = Pool(Connector(endpoint), settings.pool, interest)
-    part.watch_connections(pool.states)
     return RunningUpstream(name, url.authority.encode(), url.path.encode(), pool, breaker, part, auth, credentials)
 
 

@@ -131,9 +131,15 @@ class Listener:
         for connection in list(self.connections):
             connection.cut()
         await self._wait_empty(loop.time() + 1.0)
+        self.stop()
+        return clean
+
+    def stop(self) -> None:
+        """End a listener that has no connections."""
+        self.stop_accepting()
         if self._sweeper is not None:
             self._sweeper.cancel()
-        return clean
+            self._sweeper = None
 
     async def _wait_empty(self, until: float) -> None:
         try:
