@@ -37,10 +37,12 @@ class Pattern:
         """Compile a pattern that the settings have found well-formed."""
         raw = text.encode()
         subtree = raw.endswith(b"/**")
-        path = request_target.read((raw[:-3] if subtree else raw) or b"/").match
         # The root's subtree has no segments of its own; everywhere else a trailing slash is an empty last segment.
-        parts = path[1:].split(b"/") if path != b"/" or not subtree else []
-        return cls(tuple(None if part[:1] == b":" else part for part in parts), subtree)
+        parts = [] if raw == b"/**" else (raw[1:-3] if subtree else raw[1:]).split(b"/")
+        # Each is read as in a path, but `%3Aid` is no parameter.
+        return cls(
+            tuple(None if part[:1] == b":" else request_target.read(b"/" + part).match[1:] for part in parts), subtree
+        )
 
     @property
     def literal(self) -> bytes | None:
