@@ -183,8 +183,9 @@ class ClientConnection(asyncio.Protocol):
     # ---- what an exchange may ask of its client's side
 
     def write(self, data: bytes) -> None:
-        """Send bytes as they are."""
-        self._transport.write(data)
+        """Send bytes as they are; nowhere, when the client has left and whoever sends does not know it yet."""
+        if self.phase != CLOSING:
+            self._transport.write(data)
 
     def close(self) -> None:
         """Close once what is written has gone out."""
