@@ -8,6 +8,11 @@ from collections.abc import AsyncIterator, Generator
 
 import pytest
 import pytest_asyncio
+from hypothesis import HealthCheck, settings
+
+# The same examples on every run, and no clock on a machine that others share.
+settings.register_profile("suite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("suite")
 
 
 @pytest.hookimpl(wrapper=True)
