@@ -1,8 +1,8 @@
 """A scripted origin: answers by itself, or hands each connection to the test, and keeps the exact bytes it saw.
 
-By itself (`answer`) it reads strictly parsed requests and sends what `answer` makes of each. Under hold() the
-test plays the server: `accept()` gives the next connection. Whatever it cannot read in exactly one way is kept
-in `violations`, and the fixture fails the test for it.
+By itself it reads strictly parsed requests and sends what `answer` makes of each (None resets the connection). Under
+hold() the test plays the server: `accept()` gives the next connection. Whatever it cannot read in exactly one way is
+kept in `violations`, and the fixture fails the test for it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from types import TracebackType
 from tests.support.message import Body, Cut, Malformed, Request, read_request_head, request_body
 from tests.support.wire import DEADLINE, Ended, Wire
 
-Answer = Callable[[Request], "bytes | Awaitable[bytes]"]
+Answer = Callable[[Request], "bytes | Awaitable[bytes | None] | None"]
 
 
 def ok(body: bytes = b"ok", *lines: bytes, status: bytes = b"200 OK") -> bytes:
@@ -88,6 +88,7 @@ class Origin:
         self.violations: list[str] = []
         self.unfinished: list[Request] = []  # requests whose body never ended
         self._held: asyncio.Queue[Upstream] | None = None
+        self._served_by_itself: set[Upstream] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
 
@@ -110,16 +111,30 @@ class Origin:
         await self.stop()
 
     async def start(self) -> None:
+        self._turn_away()
         loop = asyncio.get_running_loop()
         self._server = await loop.create_server(lambda: Wire(self._made), sock=self._listener.dup(), ssl=self._tls)
+
+    def _turn_away(self) -> None:
+        """Close what came to the port while nobody served it: it belongs to no test."""
+        self._listener.setblocking(False)
+        while True:
+            try:
+                self._listener.accept()[0].close()
+            except BlockingIOError:
+                return
 
     def hold(self) -> None:
         """From now on new connections wait for accept()."""
         self._held = asyncio.Queue()
 
     def serve(self) -> None:
-        """From now on new connections are answered by `answer` again."""
-        self._held = None
+        """From now on `answer` answers again, on the connections that were held too."""
+        if self._held is not None:
+            self._held = None
+            for upstream in self.connections:
+                if not upstream.wire.closed and upstream not in self._served_by_itself:
+                    self._serve_soon(upstream)
 
     async def accept(self, within: float = DEADLINE) -> Upstream:
         """The next connection under hold()."""
@@ -141,6 +156,10 @@ class Origin:
         if self._held is not None:
             self._held.put_nowait(upstream)
             return
+        self._serve_soon(upstream)
+
+    def _serve_soon(self, upstream: Upstream) -> None:
+        self._served_by_itself.add(upstream)
         task = asyncio.get_running_loop().create_task(self._serve(upstream))
         self._tasks.add(task)
         task.add_done_callback(self._served)
@@ -160,7 +179,7 @@ class Origin:
             try:
                 request = await upstream.request()
                 answer = self.answer(request)
-                upstream.send(await answer if inspect.isawaitable(answer) else answer)
+                answer = await answer if inspect.isawaitable(answer) else answer
             except Malformed as exc:
                 self.violations.append(f"{exc} in {upstream.received[-500:]!r}")
                 wire.reset()
@@ -170,6 +189,10 @@ class Origin:
                     self.unfinished.append(upstream.requests[-1])
                 wire.close()
                 return
+            if answer is None:
+                wire.reset()
+                return
+            upstream.send(answer)
             if request.closes:
                 wire.close()
                 return

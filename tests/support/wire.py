@@ -43,11 +43,13 @@ class Wire(asyncio.Protocol):
         self._on_made = on_made
         self._waiters: set[asyncio.Future[None]] = set()
         self._writable = True
+        self._tls = False
 
     # what the loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self.transport = cast("asyncio.Transport", transport)
+        self._tls = transport.get_extra_info("sslcontext") is not None
         if self._on_made is not None:
             self._on_made(self)
 
@@ -57,7 +59,7 @@ class Wire(asyncio.Protocol):
 
     def eof_received(self) -> bool:
         self._end("fin")
-        return self.transport.get_extra_info("sslcontext") is None  # plain TCP stays half open; TLS cannot
+        return not self._tls  # plain TCP stays half open; TLS cannot
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.closed = True
@@ -193,7 +195,7 @@ class Wire(asyncio.Protocol):
 
     def reset(self) -> None:
         """End with a RST, where it has not ended."""
-        if self.closed:
+        if self.closed or (self._tls and self.transport.is_closing()):
             return
         sock = self.transport.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))

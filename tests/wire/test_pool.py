@@ -199,6 +199,7 @@ async def test_a_tunnel_holds_its_connection(small: Gateway, origin: Origin) -> 
         client.wire.close()
     for upstream in origin.connections:
         await upstream.gone()
+        upstream.wire.close()
     origin.serve()
     assert (await fetch(small.ingress, "GET", "/")).status == 200
 

@@ -146,6 +146,7 @@ async def test_what_is_in_flight_ends_as_it_began(start: Start, origin: Origin) 
             assert (await client.request("GET", "/new")).status == 200
             assert len(other.requests) == 1
             assert await upstream.gone()  # the old upstream's connections are let go
+            origin.serve()
             gateway.write(config(origin.address, **routes("/again")))
             await serves(gateway, "/again")
             await other.settle()

@@ -83,7 +83,7 @@ async def test_a_slow_client_slows_the_upstream(gateway: Gateway, origin: Origin
     """Memory does not grow with what nobody takes; then all of it arrives."""
     size = 24 * MIB
     origin.hold()
-    async with await Client.connect(gateway.ingress, receive_buffer=16_384) as client:
+    async with await Client.connect(gateway.ingress, receive_buffer=262_144) as client:
         client.wire.pause()
         client.ask("GET", "/")
         upstream, _ = await origin.request()
@@ -132,6 +132,7 @@ async def test_a_flood_of_pipelined_requests_is_held_within_bounds(gateway: Gate
         upstream.send(ok())
         assert (await client.response()).status == 200
         client.wire.reset()
+    await gateway.metric_is(0, "gateway_in_flight", scope="listener")
 
 
 async def _flood(client: Client) -> int:

@@ -45,7 +45,7 @@ def timed(start_once: StartOnce, listener: socket.socket, nowhere: Address) -> G
         "idle": upstream(origin, idle="400ms"),
         "total": upstream(origin, total="400ms"),
         "nowhere": upstream(url(nowhere), total="400ms"),
-        "none": upstream(origin, headers=False, total=False),
+        "unlimited": upstream(origin, headers=False, total=False),
         "slow": upstream(origin),
         "provider": upstream(origin),
     }
@@ -222,7 +222,7 @@ async def test_total_counts_the_upload_too(timed: Gateway, origin: Origin) -> No
 async def test_our_own_pause_for_a_slow_client_is_not_the_upstreams_silence(timed: Gateway, origin: Origin) -> None:
     size = 24 << 20
     origin.hold()
-    async with await Client.connect(timed.ingress, receive_buffer=16_384) as client:
+    async with await Client.connect(timed.ingress, receive_buffer=262_144) as client:
         client.wire.pause()
         client.ask("GET", "/idle/")
         upstream, _ = await origin.request()
@@ -256,7 +256,7 @@ async def test_a_slow_upstreams_reading_is_not_silence_while_bytes_move(timed: G
 async def test_false_is_no_timeout(timed: Gateway, origin: Origin) -> None:
     origin.hold()
     async with await Client.connect(timed.ingress) as client:
-        client.ask("GET", "/none/")
+        client.ask("GET", "/unlimited/")
         upstream, _ = await origin.request()
         await client.wire.silence(SHORT * 2)
         upstream.send(ok(b"late"))

@@ -88,6 +88,7 @@ async def test_a_tunnel_is_in_flight_until_it_ends_and_then_has_its_line(gateway
         client.send(b"four")
         await upstream.wire.read(4)
     await upstream.gone()
+    upstream.wire.close()
     await gateway.metric_is(0, "gateway_in_flight", scope="listener", name="ingress")
     correlation_id = response.values("x-correlation-id")[0].decode()
     line = await gateway.access_line(correlation_id=correlation_id)
