@@ -1,0 +1,143 @@
+"""A transport without a socket: what is written stays, what comes is handed over, ends come by the loop."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
+
+from gateway.exchange import Exchange
+from gateway.rules.field_lines import Pieces
+from gateway.rules.response_head import Interest
+from gateway.upstreams.connection import NEVER, UpstreamConnection
+from tests.support.exchanges import exchange as make_exchange
+
+INTEREST = Interest("X-Correlation-ID")
+
+
+class MemoryTransport(asyncio.Transport):
+    """The transport of one connection."""
+
+    def __init__(self, protocol: asyncio.Protocol) -> None:
+        super().__init__()
+        self._protocol = protocol
+        self.written = bytearray()
+        self.reading = True
+        self.closing = False
+        self.aborted = False
+        self.lost = False
+
+    def write(self, data: bytes | bytearray | memoryview) -> None:
+        assert not self.closing, f"written to a connection that is closing: {bytes(data)!r}"
+        self.written += data
+
+    def pause_reading(self) -> None:
+        assert self.reading, "paused twice"
+        self.reading = False
+
+    def resume_reading(self) -> None:
+        assert not self.reading, "resumed twice"
+        self.reading = True
+
+    def is_closing(self) -> bool:
+        return self.closing
+
+    def close(self) -> None:
+        self._end(None)
+
+    def abort(self) -> None:
+        self.aborted = True
+        self._end(None)
+
+    def get_extra_info(self, name: str, default: Any = None) -> Any:
+        return default
+
+    def _end(self, exc: Exception | None) -> None:
+        if not self.closing:
+            self.closing = True
+            asyncio.get_running_loop().call_soon(self.lose, exc)
+
+    # what a test does from the other end
+
+    def lose(self, exc: Exception | None = None) -> None:
+        """The connection is gone."""
+        if not self.lost:
+            self.closing = self.lost = True
+            self._protocol.connection_lost(exc)
+
+    def deliver(self, data: bytes) -> None:
+        """Bytes come in one read; nothing comes where nobody reads."""
+        assert self.reading
+        if not self.closing:
+            self._protocol.data_received(data)
+
+    def block(self) -> None:
+        """The peer takes no more."""
+        self._protocol.pause_writing()
+
+    def unblock(self) -> None:
+        self._protocol.resume_writing()
+
+
+class Body:
+    """A sink that keeps a response's body."""
+
+    def __init__(self) -> None:
+        self.body = b""
+        self.trailers: list[tuple[bytes, bytes]] | None = None
+
+    def chunk(self, data: bytes) -> None:
+        assert self.trailers is None, "bytes behind the end"
+        self.body += data
+
+    def end(self, trailers: list[tuple[bytes, bytes]]) -> None:
+        assert self.trailers is None, "two ends"
+        self.trailers = list(trailers)
+
+
+class Peer:
+    """A connection and the other end of it."""
+
+    def __init__(self, on_closed: Callable[[UpstreamConnection], None] | None = None) -> None:
+        self.informational: list[tuple[int, bytes, bytes]] = []
+        self.closed = 0
+        self._on_closed = on_closed
+        self.connection = UpstreamConnection(INTEREST, self._lost, self._informed)
+        self.transport = MemoryTransport(self.connection)
+        self.connection.connection_made(self.transport)
+
+    def _lost(self, connection: UpstreamConnection) -> None:
+        self.closed += 1
+        if self._on_closed is not None:
+            self._on_closed(connection)
+
+    def _informed(self, exchange: Exchange, status: int, reason: bytes, kept: Pieces) -> None:
+        self.informational.append((status, reason, b"".join(kept)))
+
+    def send(
+        self,
+        exchange: Exchange | None = None,
+        *,
+        headers: float = NEVER,
+        idle: float = NEVER,
+        total: float = NEVER,
+    ) -> asyncio.Future[None]:
+        """Begin an exchange; `headers` and `idle` in seconds, `total` too, from now."""
+        exchange = exchange or make_exchange()
+        now = asyncio.get_running_loop().time()
+        waiter = self.connection.send(b"head\r\n\r\n", now, exchange, headers, idle, now + total)
+        exchange.body.attach(self.connection) if exchange.body.source is not None else None
+        return waiter
+
+    async def whole(self, response: bytes, exchange: Exchange | None = None) -> bytes:
+        """Have a request answered in one read; the body."""
+        waiter = self.send(exchange)
+        self.transport.deliver(response)
+        await waiter
+        self.connection.final_head()
+        return b"".join(self.connection.take() or [])
+
+
+def written(transport: asyncio.Transport) -> bytes:
+    """What was written so far."""
+    return bytes(cast("MemoryTransport", transport).written)
