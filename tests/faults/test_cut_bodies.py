@@ -63,7 +63,7 @@ async def test_each_ends_as_its_fate_says(begin: Begin, origin: LoadOrigin) -> N
     before = await counted(gateway)
     origin.act = break_off
     async with Load(lambda: gateway.ingress, plan, seed="cut") as load:
-        await load.more(2000)
+        await load.more(1500)
     assert not load.tally.wrong, load.tally.wrong[:5]
     ends: dict[str, Counter[str]] = {}
     for done in load.tally.done:

@@ -18,14 +18,14 @@ async def test_killed_and_restarted(begin: Begin, origin: LoadOrigin) -> None:
     before = await counted(gateway)
     async with Load(lambda: gateway.ingress, plan, seed="killed") as load:
         for how in ("reset", "fin"):
-            await load.more(400)
+            await load.more(300)
             await origin.kill(how)
-            await load.more(400)
+            await load.more(300)
             assert await gateway.metric("gateway_breaker_transitions_total", to="open", upstream="app") > 0
             await origin.restart()
             await gateway.metric_is(0, "gateway_breaker_state", upstream="app")
             healed = time.monotonic()
-            await load.more(300)
+            await load.more(200)
             assert set(load.tally.outcomes(since=healed)) == {"200"}
     tally = load.tally
     outcomes = tally.outcomes()

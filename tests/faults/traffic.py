@@ -18,22 +18,27 @@ from tests.support.load_origin import LoadOrigin
 from tests.support.message import Request
 from tests.support.origin import Upstream, ok
 
-_BODIES = (0, 100, 5_000, 100_000)  # bytes, in requests and responses
+_BODIES = (0, 100, 1_000, 5_000, 20_000, 100_000)  # bytes, in requests and responses
+_STUFF = Random("stuff").randbytes(200_000)  # where bodies are cut from
 _PATIENCE = 0.08  # seconds that the origin takes at most
 
 
 def plan(random: Random, name: str) -> Ask:
     """A request like an app's: mostly GET, some uploads, sometimes the last one on its connection."""
     method = random.choice(["GET", "GET", "GET", "POST", "PUT"])
-    body = None if method == "GET" else random.randbytes(random.choice(_BODIES))
+    body = None if method == "GET" else _some(random)
     target = f"/{name}"
     return Ask(method, target, answer(target, body or b""), body=body, closes=random.random() < 0.1)
 
 
 def answer(target: str, body: bytes) -> bytes:
     """The body of the right answer."""
-    said = f"{target} {len(body)} {crc32(body):08x}".encode()
-    return said + Random(target).randbytes(Random(target).choice(_BODIES))
+    return f"{target} {len(body)} {crc32(body):08x}".encode() + _some(Random(target))
+
+
+def _some(random: Random) -> bytes:
+    begin = random.randrange(100_000)
+    return _STUFF[begin : begin + random.choice(_BODIES)]
 
 
 async def serve(upstream: Upstream, request: Request) -> bool:
