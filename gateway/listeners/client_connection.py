@@ -16,8 +16,11 @@ The client's leaving cancels the task: whatever the exchange holds is given back
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import socket
 import struct
+import sys
+import termios
 from collections import deque
 from time import monotonic
 from typing import TYPE_CHECKING, Any, cast
@@ -437,11 +440,11 @@ class ClientConnection(asyncio.Protocol):
             if not exchange.keep_alive:
                 self._finish(exchange)
                 return
-            self._next()
+            self._next(exchange)
 
-    def _next(self) -> None:
+    def _next(self, served: Exchange) -> None:
         """Make ready for the next request on this connection."""
-        if self._early is not None:
+        if self._early is not None and served.head.upgrade:  # the upgrade was not taken
             early, self._early = self._early, None
             self._parser = httptools.HttpRequestParser(self)
             self._unhold(_EARLY)
@@ -499,18 +502,13 @@ class ClientConnection(asyncio.Protocol):
         elif self.phase == LINGERING:
             if waited > limits.linger:
                 self._transport.abort()
-        elif self.phase == CLOSING and waited > limits.write_timeout:
-            self._transport.abort()
+        elif self.phase == CLOSING:
+            self._check_reader(now)
 
     def _check_serving(self, now: float) -> None:
         limits = self._listener.limits
         if self.write_paused:
-            unsent = self._transport.get_write_buffer_size()
-            if unsent != self._unsent:
-                self._unsent, self._since = unsent, now
-            elif now - self._since > limits.write_timeout:
-                self._transport.abort()
-                return
+            self._check_reader(now)
         if self._holds:
             if self._has_left():
                 self._transport.abort()
@@ -521,6 +519,22 @@ class ClientConnection(asyncio.Protocol):
                     self._spoil(SlowRequest("The request's body did not come fast enough."))
                 else:
                     self._window = (now, self._body.received)
+
+    def _check_reader(self, now: float) -> None:
+        """Cut a client that has not taken a byte of what is waiting for it in a long while."""
+        unsent = self._transport.get_write_buffer_size() + self._in_the_system()
+        if unsent != self._unsent:
+            self._unsent, self._since = unsent, now
+        elif now - self._since > self._listener.limits.write_timeout:
+            self._transport.abort()
+
+    def _in_the_system(self) -> int:
+        """Bytes that the system has taken from us and the client's has not, where that can be told (tcp(7))."""
+        sock = self._transport.get_extra_info("socket")
+        try:
+            return int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
+        except (OSError, AttributeError):
+            return 0
 
     def _has_left(self) -> bool:
         """Whether the client has closed a connection that is not being read, where the system can tell."""

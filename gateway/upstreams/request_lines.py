@@ -21,7 +21,7 @@ def build(exchange: Exchange, upstream: Upstream, strip_prefix: bytes, *, own_ho
     kept = head.kept
     if own_host:
         out.append(b"Host: %b\r\n" % upstream.authority)
-    elif head.authority is not None or not head.host:
+    elif head.authority is not None or b"host" not in head.noted:
         # An absolute-form target's authority takes Host's place (RFC 9112, 3.2.2); HTTP/1.0 may come without.
         kept = field_lines.without(kept, _HOST)
         out.append(b"Host: %b\r\n" % (head.authority or upstream.authority))
