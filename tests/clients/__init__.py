@@ -1,0 +1,1 @@
+"""Real clients through the gateway: SDKs, a browser, curl."""
