@@ -16,23 +16,14 @@ The client's leaving cancels the task: whatever the exchange holds is given back
 from __future__ import annotations
 
 import asyncio
-import fcntl
-import socket
-import struct
-import sys
-import termios
-from collections import deque
 from time import monotonic
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 
-import httptools
-
-from gateway.errors import GatewayError, HeadersTooLarge, MalformedRequest, SlowRequest, TargetTooLong
-from gateway.exchange import NO_BODY, Exchange, RequestBody, Source
-from gateway.listeners.body_replay import BodyReplay
-from gateway.rules import client_address, request_head
-from gateway.rules.field_lines import COLON, END, Pieces
-from gateway.rules.request_head import Noted
+from gateway import sockets
+from gateway.errors import SlowRequest
+from gateway.exchange import Exchange, RequestBody, Source
+from gateway.listeners.request_reader import RequestReader
+from gateway.rules import client_address
 
 if TYPE_CHECKING:
     from gateway.listeners.listener import Listener
@@ -45,42 +36,22 @@ _BODY, _QUEUE, _EARLY = 1, 2, 4
 #: Bytes held behind an upgrade request until the upstream has decided.
 _EARLY_BUFFER = 64 * 1024
 
-# linux/tcp.h: the first byte of tcp_info is the state; the peer has sent its FIN, or the connection is gone.
-_TCP_CLOSE, _TCP_CLOSE_WAIT = 7, 8
-
-# SO_LINGER on, for no time: closing sends a reset (socket(7)). A plain abort would send the FIN of a clean end.
-_RESET = struct.pack("ii", 1, 0)
-
 
 class ClientConnection(asyncio.Protocol):
     """Reads requests and writes responses on one accepted socket."""
 
     __slots__ = (
-        "_body",
-        "_deaf",
         "_drained",
-        "_early",
-        "_exchange",
-        "_fed",
-        "_head_size",
         "_holds",
-        "_in_head",
-        "_interest",
-        "_kept",
-        "_last_read",
-        "_listener",
-        "_noted",
-        "_parser",
-        "_peer",
-        "_queue",
+        "_reader",
         "_since",
-        "_target",
         "_task",
         "_transport",
         "_unsent",
-        "_upgrading",
         "_wake",
-        "_window",
+        "exchange",
+        "listener",
+        "peer",
         "phase",
         "source",
         "write_paused",
@@ -89,30 +60,16 @@ class ClientConnection(asyncio.Protocol):
     _transport: asyncio.Transport
 
     def __init__(self, listener: Listener) -> None:
-        self._listener = listener
-        self._parser: Any = httptools.HttpRequestParser(self)
-        self._peer = ""
+        self.listener = listener
+        self.peer = ""
         self.phase = IDLE
-        self._since = self._last_read = monotonic()
+        self._since = monotonic()
+        self._reader = RequestReader(self, self._since)
         self._task: asyncio.Task[None] | None = None
         self._wake: asyncio.Future[None] | None = None
-        self._queue: deque[Exchange] = deque()
-        self._exchange: Exchange | None = None
-        # The head being read, and the body being received.
-        self._in_head = False
-        self._head_size = 0
-        self._fed = 0
-        self._target = b""
-        self._interest = listener.interest
-        self._kept: Pieces = []
-        self._noted: Noted = {}
-        self._body: RequestBody | None = None
-        self._upgrading = False
-        self._deaf = False
-        self._early: bytes | None = None
+        #: The exchange being served.
+        self.exchange: Exchange | None = None
         self._holds = 0
-        #: Slow-body accounting: when the window began, and what had come by then.
-        self._window = (0.0, 0)
         # The way out.
         self.write_paused = False
         self.source: Source | None = None
@@ -125,12 +82,12 @@ class ClientConnection(asyncio.Protocol):
         """Begin; refused at once when the listener has as many connections as it may."""
         self._transport = cast("asyncio.Transport", transport)
         peer = transport.get_extra_info("peername")
-        self._peer = client_address.canonical(peer[0]) if peer else ""
-        self._listener.opened(self)
+        self.peer = client_address.canonical(peer[0]) if peer else ""
+        self.listener.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - it is gone either way
         """The client has left: whatever is done for it stops."""
-        self._listener.closed(self)
+        self.listener.closed(self)
         if self.phase != TUNNEL and self._task is not None:
             self._task.cancel()
         self.phase = CLOSING
@@ -139,17 +96,18 @@ class ClientConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; wake the task when an exchange is ready."""
-        self._last_read = now = monotonic()
-        if self._deaf:
+        reader = self._reader
+        reader.last_read = now = monotonic()
+        if reader.deaf:
             return
         if self.phase == IDLE:
             self.phase = HEAD
             self._since = now
-        if self._early is None:
-            self._feed(data)
+        if reader.early is None:
+            reader.feed(data)
             return
-        self._early += data
-        if len(self._early) > _EARLY_BUFFER:
+        reader.early += data
+        if len(reader.early) > _EARLY_BUFFER:
             self._hold(_EARLY)
 
     def eof_received(self) -> bool | None:
@@ -178,10 +136,32 @@ class ClientConnection(asyncio.Protocol):
 
     def turn_away(self, answer: bytes) -> None:
         """Refuse the connection with an answer made ready."""
-        self._deaf = True
+        self._reader.deaf = True
         self.phase = CLOSING
         self._transport.write(answer)
         self._transport.close()
+
+    # ---- what the reader tells
+
+    @property
+    def reading_first_head(self) -> bool:
+        """Whether nothing stands before the head being read."""
+        return self.phase == HEAD
+
+    def work(self) -> None:
+        """See to it that the task takes the next exchange."""
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._serve())
+        elif self._wake is not None:
+            if not self._wake.done():
+                self._wake.set_result(None)
+        else:
+            self._hold(_QUEUE)
+
+    def body_failed(self, body: RequestBody) -> None:
+        """The rest of a body will not come: end the exchange that waits for it."""
+        if self.exchange is not None and self.exchange.body is body and self._task is not None:
+            self._task.cancel()
 
     # ---- what an exchange may ask of its client's side
 
@@ -198,15 +178,14 @@ class ClientConnection(asyncio.Protocol):
 
     def cut(self) -> None:
         """Reset the connection, so that a broken body never looks whole."""
-        sock = self._transport.get_extra_info("socket")
-        if sock is not None and not self._transport.is_closing():
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
+        if not self._transport.is_closing():
+            sockets.reset_on_close(self._socket())
         self._transport.abort()
 
     @property
     def draining(self) -> bool:
         """Whether responses must tell the client to go elsewhere."""
-        return self._listener.draining
+        return self.listener.draining
 
     async def drained(self) -> None:
         """Wait until the client has taken nearly everything written, or has left."""
@@ -224,183 +203,10 @@ class ClientConnection(asyncio.Protocol):
 
     def into_tunnel(self) -> tuple[asyncio.Transport, asyncio.Protocol, bytes]:
         """Give the transport up to a tunnel, with the bytes that came behind the upgrade request."""
-        early, self._early = self._early or b"", b""
+        early, self._reader.early = self._reader.early or b"", b""
         self.phase = TUNNEL
         self._unhold(_EARLY)
         return self._transport, self, early
-
-    # ---- llhttp's callbacks
-
-    def on_message_begin(self) -> None:
-        """A request's first byte."""
-        self._in_head = True
-        self._head_size = -1
-        self._interest = self._listener.interest
-        self._kept = []
-        self._noted = {}
-        self._target = b""
-
-    def on_url(self, target: bytes) -> None:
-        """The target, or a piece of it."""
-        self._target = self._target + target if self._target else target
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """A field of the header section; behind the body it is a trailer, which is not taken."""
-        lower = name.lower()
-        if lower not in self._interest.noted:
-            self._kept += (name, COLON, value, END)
-        else:
-            self._noted.setdefault(lower, []).append(value)
-            if lower in self._interest.passed_on:
-                self._kept += (name, COLON, value, END)
-        if not self._in_head:
-            self._spoil(MalformedRequest("Trailer fields in a request are not taken."))
-
-    def on_headers_complete(self) -> None:
-        """The head is whole: make the exchange."""
-        self._in_head = False
-        if self._deaf:
-            return
-        limits = self._listener.limits
-        if len(self._target) > limits.request_line:
-            self._refuse(TargetTooLong())
-            return
-        size = self._head_size + self._fed + 1
-        if size >= 4 * limits.header_count and self._count() > limits.header_count:
-            self._refuse(HeadersTooLarge())
-            return
-        if size > limits.header_size and self._section_size() > limits.header_size:
-            self._refuse(HeadersTooLarge())
-            return
-        parser = self._parser
-        try:
-            head = request_head.read(
-                parser.get_method(), self._target, parser.get_http_version(), self._kept, self._noted
-            )
-        except request_head.Malformed as malformed:
-            self._refuse(MalformedRequest(f"The request is refused: {malformed}."))
-            return
-        if b"upgrade" in head.noted or head.method == b"CONNECT":
-            self._upgrading = parser.should_upgrade()
-        body = NO_BODY
-        if head.length or head.chunked:
-            self._body = body = RequestBody(self)
-            self._window = (self._last_read, 0)
-        self._queue.append(Exchange(self._listener.name, head, body, self, self._peer, self._last_read))
-
-    def on_body(self, data: bytes) -> None:
-        """A piece of the request's body."""
-        if self._body is not None:
-            self._body.feed(data)
-
-    def on_message_complete(self) -> None:
-        """The request is whole (llhttp says so too early where an upgrade is asked for)."""
-        if self._body is not None and not self._upgrading:
-            self._body.finish()
-            self._body = None
-
-    # ---- reading
-
-    def _feed(self, data: bytes) -> None:
-        self._fed = len(data)
-        try:
-            self._parser.feed_data(data)
-        except httptools.HttpParserUpgrade as upgrade:
-            self._on_upgrade(data[upgrade.args[0] :])
-        except httptools.HttpParserError as error:
-            self._on_parser_error(error)
-        if self._in_head and not self._deaf:
-            self._check_unfinished_head()
-        if self._queue:
-            self._work()
-
-    def _work(self) -> None:
-        """See to it that the task takes the next exchange."""
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._serve())
-        elif self._wake is not None:
-            if not self._wake.done():
-                self._wake.set_result(None)
-        else:
-            self._hold(_QUEUE)
-
-    def _check_unfinished_head(self) -> None:
-        if self._head_size >= 0:
-            self._head_size += self._fed
-        elif self.phase == HEAD and not self._queue:
-            self._head_size = self._fed
-        else:  # what else this read brought is not known, so the head may take one read more than its limit
-            self._head_size = 0
-        limits = self._listener.limits
-        if len(self._target) > limits.request_line:
-            self._refuse(TargetTooLong())
-        elif self._head_size > limits.header_size:
-            self._refuse(HeadersTooLarge())
-
-    def _count(self) -> int:
-        """The head's fields."""
-        noted = sum(len(values) for name, values in self._noted.items() if name not in self._interest.passed_on)
-        return len(self._kept) // 4 + noted
-
-    def _section_size(self) -> int:
-        return sum(map(len, self._kept)) + sum(
-            len(name) + len(value) + 4
-            for name, values in self._noted.items()
-            if name not in self._interest.passed_on
-            for value in values
-        )
-
-    def _on_upgrade(self, rest: bytes) -> None:
-        """llhttp stops behind a request that asks for an upgrade; what follows depends on the answer."""
-        self._upgrading = False
-        exchange = self._queue[-1] if self._queue else None
-        if self._deaf or exchange is None:
-            return
-        if exchange.head.method == b"CONNECT":
-            self._deaf = True
-        elif exchange.head.upgrade:
-            self._early = rest
-        else:
-            self._parser = (
-                httptools.HttpRequestParser(self)
-                if exchange.body.complete
-                else BodyReplay.parser(self, exchange.head)
-            )
-            if rest:
-                self._feed(rest)
-
-    def _on_parser_error(self, error: httptools.HttpParserError) -> None:
-        if self._deaf:
-            return
-        if isinstance(error, httptools.HttpParserCallbackError):
-            self._listener.log_bug("request callback", error)
-        last = self._queue[-1] if self._queue else self._exchange
-        if last is not None and not last.head.keep_alive and self._body is None:
-            self._deaf = True  # bytes behind a request that said it was the last
-            return
-        # llhttp's words are its own constants, never the client's bytes.
-        self._spoil(MalformedRequest(f"The request is refused: {error.args[0] if error.args else 'not HTTP'}."))
-
-    def _spoil(self, error: GatewayError) -> None:
-        """The request being received cannot be finished: end its exchange, or refuse it when it has none yet."""
-        if self._body is None:
-            self._refuse(error)
-            return
-        self._deaf = True
-        self._body.fail(error)
-        if self._exchange is not None and self._exchange.body is self._body and self._task is not None:
-            self._task.cancel()
-        self._body = None
-
-    def _refuse(self, error: GatewayError) -> None:
-        """Answer what cannot become an exchange of its own, after those before it; then hear no more."""
-        self._deaf = True
-        self._in_head = False
-        head = request_head.unreadable(self._parser.get_method() if self._noted else b"")
-        exchange = Exchange(self._listener.name, head, NO_BODY, self, self._peer, self._last_read)
-        exchange.refused = error
-        self._queue.append(exchange)
-        self._work()
 
     def _hold(self, reason: int) -> None:
         if not self._holds and self.phase < LINGERING:
@@ -410,7 +216,7 @@ class ClientConnection(asyncio.Protocol):
     def _unhold(self, reason: int) -> None:
         if self._holds & reason:
             self._holds &= ~reason
-            self._window = (monotonic(), self._body.received if self._body is not None else 0)
+            self._reader.mark_pace(monotonic())
             if not self._holds and not self._transport.is_closing():
                 self._transport.resume_reading()
 
@@ -419,22 +225,23 @@ class ClientConnection(asyncio.Protocol):
     async def _serve(self) -> None:
         """Serve exchanges in order until the connection ends."""
         loop = asyncio.get_running_loop()
+        queue = self._reader.queue
         while True:
-            if not self._queue:
+            if not queue:
                 self._wake = loop.create_future()
                 await self._wake
                 self._wake = None
-            exchange = self._exchange = self._queue.popleft()
+            exchange = self.exchange = queue.popleft()
             self.phase = SERVING
-            if self._holds & _QUEUE and not self._queue:
+            if self._holds & _QUEUE and not queue:
                 self._unhold(_QUEUE)
             try:
-                await self._listener.serve(exchange)
+                await self.listener.serve(exchange)
             except Exception as bug:  # noqa: BLE001 - without its task the connection would hang
-                self._listener.log_bug("connection", bug)
+                self.listener.log_bug("connection", bug)
                 self._transport.abort()
                 return
-            self._exchange = None
+            self.exchange = None
             if self.phase != SERVING:  # a tunnel's now, or gone
                 return
             if not exchange.keep_alive:
@@ -444,23 +251,17 @@ class ClientConnection(asyncio.Protocol):
 
     def _next(self, served: Exchange) -> None:
         """Make ready for the next request on this connection."""
-        if self._early is not None and served.head.upgrade:  # the upgrade was not taken
-            early, self._early = self._early, None
-            self._parser = httptools.HttpRequestParser(self)
+        reader = self._reader
+        if reader.early is not None and served.head.upgrade:  # the upgrade was not taken
             self._unhold(_EARLY)
-            if early:
-                self._wake_less_feed(early)
-        if self._queue:
+            self._wake = asyncio.get_running_loop().create_future()  # the task looks at the queue itself
+            reader.reopen()
+            self._wake = None
+        if reader.queue:
             return
         self._unhold(_QUEUE | _BODY)  # a body that nobody took holds nothing back once its exchange is over
-        self.phase = HEAD if self._in_head else IDLE
+        self.phase = HEAD if reader.in_head else IDLE
         self._since = monotonic()
-
-    def _wake_less_feed(self, data: bytes) -> None:
-        """Parse bytes from inside the task, which looks at the queue itself afterwards."""
-        self._wake = asyncio.get_running_loop().create_future()
-        self._feed(data)
-        self._wake = None
 
     def _finish(self, exchange: Exchange) -> None:
         """The last response is written: close, without a reset that could overtake it (RFC 9112, section 9.6)."""
@@ -469,7 +270,7 @@ class ClientConnection(asyncio.Protocol):
             return
         self._since = monotonic()
         self.phase = LINGERING
-        self._deaf = True
+        self._reader.deaf = True
         exchange.body.discard()
         if self._transport.is_closing():
             return
@@ -489,14 +290,14 @@ class ClientConnection(asyncio.Protocol):
 
     def check(self, now: float) -> None:
         """Called several times in each limit's span: end what has waited for this client too long."""
-        limits = self._listener.limits
+        limits = self.listener.limits
         waited = now - self._since
         if self.phase == IDLE:
             if waited > limits.keep_alive:
                 self.close_when_idle()
         elif self.phase == HEAD:
-            if waited > limits.header_timeout and not self._deaf:
-                self._refuse(SlowRequest("The request's head did not come in time."))
+            if waited > limits.header_timeout and not self._reader.deaf:
+                self._reader.refuse(SlowRequest("The request's head did not come in time."))
         elif self.phase == SERVING:
             self._check_serving(now)
         elif self.phase == LINGERING:
@@ -506,40 +307,21 @@ class ClientConnection(asyncio.Protocol):
             self._check_reader(now)
 
     def _check_serving(self, now: float) -> None:
-        limits = self._listener.limits
         if self.write_paused:
             self._check_reader(now)
         if self._holds:
-            if self._has_left():
+            if sockets.has_left(self._socket()):
                 self._transport.abort()
-        elif self._body is not None:
-            began, received = self._window
-            if now - began > limits.body_timeout:
-                if self._body.received - received < limits.body_rate * (now - began):
-                    self._spoil(SlowRequest("The request's body did not come fast enough."))
-                else:
-                    self._window = (now, self._body.received)
+        elif self._reader.too_slow(now):
+            self._reader.spoil(SlowRequest("The request's body did not come fast enough."))
 
     def _check_reader(self, now: float) -> None:
         """Cut a client that has not taken a byte of what is waiting for it in a long while."""
-        unsent = self._transport.get_write_buffer_size() + self._in_the_system()
+        unsent = self._transport.get_write_buffer_size() + sockets.unsent(self._socket())
         if unsent != self._unsent:
             self._unsent, self._since = unsent, now
-        elif now - self._since > self._listener.limits.write_timeout:
+        elif now - self._since > self.listener.limits.write_timeout:
             self._transport.abort()
 
-    def _in_the_system(self) -> int:
-        """Bytes that the system has taken from us and the client's has not, where that can be told (tcp(7))."""
-        sock = self._transport.get_extra_info("socket")
-        try:
-            return int.from_bytes(fcntl.ioctl(sock.fileno(), termios.TIOCOUTQ, bytes(4)), sys.byteorder)
-        except (OSError, AttributeError):
-            return 0
-
-    def _has_left(self) -> bool:
-        """Whether the client has closed a connection that is not being read, where the system can tell."""
-        if not hasattr(socket, "TCP_INFO"):
-            return False
-        sock = self._transport.get_extra_info("socket")
-        state = sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)
-        return state[0] in (_TCP_CLOSE, _TCP_CLOSE_WAIT)
+    def _socket(self) -> sockets.Socket:
+        return cast("sockets.Socket", self._transport.get_extra_info("socket"))
