@@ -63,7 +63,7 @@ class AccessLog:
             "route": "none" if route is None else route.name,
             "upstream": exchange.upstream,
             "status": exchange.status,
-            "bytes_in": exchange.body.received,
+            "bytes_in": exchange.body.received + exchange.tunnelled_in,
             "bytes_out": exchange.bytes_out,
             "total_ms": total * 1e6 // 1 / 1000,
             "upstream_ms": upstream * 1e6 // 1 / 1000,

@@ -14,6 +14,7 @@ from tests.support.gateway import Gateway
 from tests.support.message import Cut, Response
 from tests.support.origin import Origin, ok
 from tests.wire.conftest import Side, Start
+from tests.wire.test_tunnels import tunnel
 
 
 async def line_of(gateway: Gateway, response: Response) -> dict[str, Any]:
@@ -60,6 +61,20 @@ async def test_bytes_are_the_bodys_not_the_framings(gateway: Gateway, origin: Or
         response = await client.response()
     line = await line_of(gateway, response)
     assert (line["bytes_in"], line["bytes_out"]) == (11, 30)
+
+
+async def test_a_tunnels_bytes_are_counted_both_ways(gateway: Gateway, origin: Origin) -> None:
+    async with await Client.connect(gateway.ingress) as client:
+        upstream, response = await tunnel(client, origin)
+        client.send(b"ping" * 3)
+        await upstream.wire.read(12)
+        upstream.send(b"pong" * 5)
+        await client.wire.read(20)
+    line = await line_of(gateway, response)
+    assert (line["status"], line["bytes_in"], line["bytes_out"]) == (101, 12, 20)
+    origin.serve()
+    line = await line_of(gateway, await fetch(gateway.ingress, "GET", "/after"))
+    assert line["bytes_in"] == 0
 
 
 async def test_one_line_each(gateway: Gateway, origin: Origin) -> None:
