@@ -70,6 +70,8 @@ async def test_a_tunnels_bytes_are_counted_both_ways(gateway: Gateway, origin: O
         await upstream.wire.read(12)
         upstream.send(b"pong" * 5)
         await client.wire.read(20)
+        upstream.wire.close()
+        await client.wire.end()
     line = await line_of(gateway, response)
     assert (line["status"], line["bytes_in"], line["bytes_out"]) == (101, 12, 20)
     origin.serve()
