@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
+from gateway.errors import ConnectFailed
 from gateway.exchange import Exchange
 from gateway.rules.field_lines import Pieces
 from gateway.rules.response_head import Interest
@@ -79,6 +80,48 @@ class MemoryTransport(asyncio.Transport):
         self._protocol.resume_writing()
 
 
+class Names:
+    """A resolver for which the name stands for every address, until it does not."""
+
+    def __init__(self) -> None:
+        self.current = "10.0.0.1"
+
+    def knows(self, address: str) -> bool:
+        return address == self.current
+
+    async def close(self) -> None:
+        pass
+
+
+class Dials:
+    """A connector that connects when it is told to."""
+
+    def __init__(self, on_dial: Callable[[], None] = lambda: None) -> None:
+        self.resolver = Names()
+        self.pending: list[asyncio.Future[str]] = []
+        self.transports: dict[UpstreamConnection, MemoryTransport] = {}
+        self._on_dial = on_dial
+
+    async def connect(self, make: Callable[[], UpstreamConnection], limit: float | None) -> UpstreamConnection:
+        assert limit is None or limit >= 0
+        self._on_dial()
+        dial: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.pending.append(dial)
+        try:
+            how = await dial
+        finally:
+            self.pending.remove(dial)
+        if how == "refused":
+            raise ConnectFailed
+        connection = make()
+        self.transports[connection] = transport = MemoryTransport(connection)
+        connection.connection_made(transport)
+        connection.address = self.resolver.current
+        if how == "dead":
+            transport.lose()
+        return connection
+
+
 class Body:
     """A sink that keeps a response's body."""
 
@@ -136,8 +179,3 @@ class Peer:
         await waiter
         self.connection.final_head()
         return b"".join(self.connection.take() or [])
-
-
-def written(transport: asyncio.Transport) -> bytes:
-    """What was written so far."""
-    return bytes(cast("MemoryTransport", transport).written)
