@@ -1,23 +1,29 @@
-"""Responses parsed whole and in pieces, and what each leaves of its connection."""
+"""A connection's ends and deadlines, and who is asked to hold back when one side is slower than the other."""
 
 from __future__ import annotations
 
 import asyncio
-import itertools
-from typing import Any
+import time
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from gateway.errors import BadResponse, ConnectionBroken, UpstreamError
-from gateway.rules import field_lines
-from tests.support.exchanges import exchange
+from gateway.errors import ConnectionBroken, HeadersTimeout, IdleTimeout, TotalTimeout, UpstreamError
+from gateway.exchange import BODY_BUFFER, Exchange
+from tests.support.exchanges import Uploading, exchange
+from tests.support.expect import assert_within
 from tests.upstreams.memory import Body, Peer
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n"
 CHUNKED = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
-LIMIT = 256 * 1024
+T = 0.15
+
+
+def upload(framing: bytes = b"Transfer-Encoding: chunked") -> tuple[Exchange, Uploading]:
+    name, _, value = framing.partition(b": ")
+    one = exchange(b"POST", fields=[(name, value)])
+    assert isinstance(one.body.source, Uploading)
+    return one, one.body.source
 
 
 async def whole(peer: Peer) -> None:
@@ -26,324 +32,311 @@ async def whole(peer: Peer) -> None:
     await peer.connection.done()
 
 
-# ---- any response, in any pieces
-
-
-@st.composite
-def responses(draw: st.DrawFn) -> dict[str, Any]:
-    """A response as bytes, and what is to be found in it."""
-    status = draw(st.sampled_from([200, 201, 204, 299, 304, 404, 500, 999]))
-    reason = draw(st.sampled_from([b"OK", b"", b"I'm a teapot", b"\xe9"]))
-    fields = draw(
-        st.lists(st.sampled_from([(b"Set-Cookie", b"a=b"), (b"set-cookie", b"c"), (b"X-Empty", b"")]), max_size=4)
-    )
-    framing = draw(st.sampled_from(["length", "chunked", "close"]))
-    pieces = draw(st.lists(st.binary(min_size=1, max_size=30), max_size=4))
-    trailers = draw(st.lists(st.sampled_from([(b"X-T", b"1"), (b"X-U", b"2")]), max_size=2))
-    interim = draw(st.lists(st.sampled_from([100, 102, 103, 104, 199]), max_size=3))
-    if status in (204, 304):
-        framing, pieces = "none", []
-    body = b"".join(pieces)
-    wire = b"".join(b"HTTP/1.1 %d Wait\r\nLink: <a>\r\n\r\n" % code for code in interim)
-    wire += b"HTTP/1.1 %d %b\r\n" % (status, reason) + b"".join(b"%b: %b\r\n" % field for field in fields)
-    if framing == "length":
-        wire += b"Content-Length: %d\r\n\r\n%b" % (len(body), body)
-    elif framing == "chunked":
-        wire += b"Transfer-Encoding: chunked\r\n\r\n" + b"".join(b"%x\r\n%b\r\n" % (len(p), p) for p in pieces)
-        wire += b"0\r\n" + b"".join(b"%b: %b\r\n" % field for field in trailers) + b"\r\n"
-    else:
-        wire += b"\r\n" + body
-    return {
-        "wire": wire,
-        "status": status,
-        "reason": reason,
-        "fields": fields,
-        "framing": framing,
-        "body": body,
-        "trailers": trailers if framing == "chunked" else [],
-        "interim": interim,
-    }
-
-
-@given(responses(), st.lists(st.integers(0, 400), max_size=12), st.integers(0, 6), st.booleans())
-async def test_any_response_in_any_pieces_is_the_same(
-    expected: dict[str, Any], cuts: list[int], attached_at: int, again: bool
-) -> None:
-    wire = expected["wire"]
-    places = [0, *sorted({cut % (len(wire) + 1) for cut in cuts}), len(wire)]
-    peer, sink = Peer(), Body()
-    if again:
-        assert await peer.whole(OK) == b"ok"
-        peer.connection.rest(0)
-    waiter = peer.send()
-    attached = False
-    for number, (start, end) in enumerate(itertools.pairwise(places)):
-        if end > start:
-            peer.transport.deliver(wire[start:end])
-        if waiter.done() and number >= attached_at and not attached:
-            attached = True
-            peer.connection.attach(sink)
-    if expected["framing"] == "close":
-        peer.transport.lose()
-    await waiter
-    head = peer.connection.final_head()
-    if not attached:
-        peer.connection.attach(sink)
-    await peer.connection.done()
-    assert (head.status, head.reason) == (expected["status"], expected["reason"])
-    kept = [pair for pair in field_lines.pairs(head.kept) if pair[0] != b"Content-Length"]
-    assert kept == expected["fields"]
-    assert sink.body == expected["body"]
-    assert sink.trailers == expected["trailers"]
-    assert [status for status, _, _ in peer.informational] == expected["interim"]
-    assert peer.connection.reusable() is (expected["framing"] != "close")
-
-
-@given(responses(), st.data())
-async def test_a_response_that_breaks_off_never_looks_whole(expected: dict[str, Any], data: st.DataObject) -> None:
-    wire = expected["wire"]
-    cut = data.draw(st.integers(0, len(wire) - 1))
-    peer = Peer()
-    waiter = peer.send()
-    if cut:
-        peer.transport.deliver(wire[:cut])
-    peer.transport.lose()
-    await waiter
+async def failure(peer: Peer, waiter: asyncio.Future[None]) -> tuple[type[UpstreamError], float]:
+    """How the exchange fails, and after how many seconds."""
+    began = time.monotonic()
     try:
-        peer.connection.final_head()
-        await peer.connection.done()
-    except ConnectionBroken:
-        pass
-    else:
-        head_end = (
-            wire.rindex(b"\r\n\r\n", 0, len(wire) - len(expected["body"])) if expected["framing"] == "close" else 0
-        )
-        assert expected["framing"] == "close"
-        assert cut >= head_end + 4
-    assert not peer.connection.reusable()
+        async with asyncio.timeout(5):
+            await waiter
+            peer.connection.final_head()
+            await peer.connection.done()
+    except UpstreamError as error:
+        assert peer.transport.aborted
+        assert not peer.connection.reusable()
+        return type(error), time.monotonic() - began
+    raise AssertionError("it did not fail")
 
 
-# ---- what is none
+async def nothing(peer: Peer, seconds: float) -> None:
+    """Nothing is ended meanwhile."""
+    await asyncio.sleep(seconds)
+    assert not peer.transport.closing
 
 
-BAD = {
-    "no status": b"HTTP/1.1 099 No\r\n\r\n",
-    "status zero": b"HTTP/1.1 000 No\r\n\r\n",
-    "two digits": b"HTTP/1.1 99 No\r\n\r\n",
-    "four digits": b"HTTP/1.1 2000 OK\r\nContent-Length: 0\r\n\r\n",
-    "a later version": b"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n",
-    "version 1.2": b"HTTP/1.2 200 OK\r\nContent-Length: 0\r\n\r\n",
-    "another protocol": b"SSH-2.0-OpenSSH_9.2\r\n",
-    "a request": b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
-    "two lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok",
-    "the same length twice": b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 2\r\n\r\nok",
-    "a list of lengths": b"HTTP/1.1 200 OK\r\nContent-Length: 2, 2\r\n\r\nok",
-    "a signed length": b"HTTP/1.1 200 OK\r\nContent-Length: +2\r\n\r\nok",
-    "an empty length": b"HTTP/1.1 200 OK\r\nContent-Length:\r\n\r\nok",
-    "a length beyond all": b"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\nok",
-    "length and chunks": OK.replace(b"\r\n\r\n", b"\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n") + b"\r\n0\r\n\r\n",
-    "chunks and length": CHUNKED.replace(b"\r\n\r\n", b"\r\nContent-Length: 2\r\n\r\n") + b"2\r\nok\r\n0\r\n\r\n",
-    "another coding": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
-    "two codings": b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n",
-    "chunks in 1.0": b"HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    "a field without a name": b"HTTP/1.1 200 OK\r\n: x\r\nContent-Length: 0\r\n\r\n",
-    "a space before the colon": b"HTTP/1.1 200 OK\r\nContent-Length : 2\r\n\r\nok",
-    "NUL in a value": b"HTTP/1.1 200 OK\r\nX-A: a\0b\r\nContent-Length: 0\r\n\r\n",
-    "NUL in the reason": b"HTTP/1.1 200 O\0K\r\nContent-Length: 0\r\n\r\n",
-    "an interim response with a length": b"HTTP/1.1 104 Wait\r\nContent-Length: 5\r\n\r\nhello" + OK,
-    "early hints with a length": b"HTTP/1.1 103 Hints\r\nContent-Length: 5\r\n\r\n" + OK,
-    "an interim response in chunks": b"HTTP/1.1 103 Hints\r\nTransfer-Encoding: chunked\r\n\r\n" + OK,
-    "an interim reason with controls": b"HTTP/1.1 103 \x01\r\n\r\n" + OK,
-}
+# ---- which deadline
 
 
-@pytest.mark.parametrize("name", BAD)
-@pytest.mark.parametrize("step", [0, 1])
-async def test_no_response(name: str, step: int) -> None:
-    """In one read, and byte by byte."""
+@pytest.mark.parametrize("came", [b"", b"HTTP/1.1 200 OK\r\nX-", b"HTTP/1.1 103 Hints\r\n\r\n"])
+async def test_headers(came: bytes) -> None:
+    peer = Peer()
+    waiter = peer.send(headers=T, idle=T / 10, total=10)
+    if came:
+        peer.transport.deliver(came)
+    error, seconds = await failure(peer, waiter)
+    assert error is HeadersTimeout
+    assert_within(seconds, T)
+
+
+async def test_idle() -> None:
+    peer = Peer()
+    waiter = peer.send(headers=T / 10, idle=T, total=10)
+    peer.transport.deliver(HEAD)
+    error, seconds = await failure(peer, waiter)
+    assert error is IdleTimeout
+    assert_within(seconds, T)
+
+
+async def test_every_byte_begins_the_idle_time_anew() -> None:
+    peer = Peer()
+    waiter = peer.send(idle=T)
+    peer.transport.deliver(HEAD)
+    peer.connection.attach(Body())
+    for _ in range(6):
+        await nothing(peer, T / 2)
+        peer.transport.deliver(b"x")
+    assert (await failure(peer, waiter))[0] is IdleTimeout
+
+
+@pytest.mark.parametrize("came", [b"", HEAD])
+async def test_total(came: bytes) -> None:
+    peer = Peer()
+    waiter = peer.send(headers=10, idle=10, total=T)
+    if came:
+        peer.transport.deliver(came)
+    error, seconds = await failure(peer, waiter)
+    assert error is TotalTimeout
+    assert_within(seconds, T)
+
+
+async def test_total_is_not_put_off_by_bytes() -> None:
+    peer = Peer()
+    waiter = peer.send(idle=10, total=T)
+    peer.transport.deliver(HEAD)
+    peer.connection.attach(Body())
+    until = time.monotonic() + 3 * T
+    while not peer.transport.closing and time.monotonic() < until:
+        peer.transport.deliver(b"x")
+        await asyncio.sleep(0.01)
+    assert (await failure(peer, waiter))[0] is TotalTimeout
+
+
+async def test_a_lifted_total_cuts_nothing_but_idle_still_does() -> None:
+    peer = Peer()
+    waiter = peer.send(idle=3 * T, total=T)
+    peer.transport.deliver(HEAD)
+    peer.connection.lift_total()
+    await nothing(peer, 1.5 * T)
+    peer.transport.deliver(b"x")
+    assert (await failure(peer, waiter))[0] is IdleTimeout
+
+
+async def test_without_limits_there_is_no_timer() -> None:
+    peer = Peer()
+    peer.send()
+    peer.transport.deliver(HEAD)
+    peer.connection.attach(Body())
+    assert peer.connection._timer is None
+
+
+async def test_one_timer_serves_many_exchanges_and_none_outlives_the_connection() -> None:
+    peer = Peer()
+    for _ in range(5):
+        waiter = peer.send(headers=5, idle=5, total=9)
+        timer = peer.connection._timer
+        peer.transport.deliver(OK)
+        await waiter
+        peer.connection.rest(0)
+        assert peer.connection._timer is timer
+    assert timer is not None
+    peer.transport.lose()
+    assert timer.cancelled()
+    assert peer.connection._timer is None
+
+
+async def test_an_old_deadline_does_not_cut_a_later_exchange() -> None:
+    peer = Peer()
+    waiter = peer.send(headers=T)
+    peer.transport.deliver(OK)
+    await waiter
+    peer.connection.rest(0)
+    await asyncio.sleep(T / 2)
+    waiter = peer.send(headers=2 * T)
+    await nothing(peer, T)
+    assert (await failure(peer, waiter))[0] is HeadersTimeout
+
+
+# ---- uploads and time
+
+
+async def test_headers_counts_from_the_uploads_last_byte() -> None:
+    peer = Peer()
+    one, _ = upload()
+    waiter = peer.send(one, headers=T, idle=T)
+    for _ in range(4):
+        await nothing(peer, T / 2)
+        one.body.feed(b"x")
+    one.body.finish()
+    error, seconds = await failure(peer, waiter)
+    assert error is HeadersTimeout
+    assert_within(seconds, T)
+
+
+async def test_an_upstream_that_stops_taking_an_upload_is_idle() -> None:
+    peer = Peer()
+    one, source = upload()
+    waiter = peer.send(one, headers=10, idle=T)
+    peer.transport.block()
+    assert source.paused
+    error, seconds = await failure(peer, waiter)
+    assert error is IdleTimeout
+    assert_within(seconds, T)
+
+
+async def test_one_that_takes_it_in_time_is_not() -> None:
+    peer = Peer()
+    one, source = upload()
+    waiter = peer.send(one, headers=10, idle=T)
+    for _ in range(4):
+        peer.transport.block()
+        await nothing(peer, T / 2)
+        peer.transport.unblock()
+        assert not source.paused
+    await nothing(peer, 1.5 * T)  # now it is the client's turn
+    one.body.finish()
+    peer.transport.deliver(OK)
+    await waiter
+    assert peer.connection.final_head().status == 200
+
+
+async def test_an_upstream_that_answers_early_may_wait_for_the_upload() -> None:
+    peer = Peer()
+    one, _ = upload()
+    waiter = peer.send(one, headers=10, idle=T)
+    peer.transport.deliver(HEAD)
+    for _ in range(4):
+        await nothing(peer, T / 2)
+        one.body.feed(b"x")
+    one.body.finish()
+    error, seconds = await failure(peer, waiter)
+    assert error is IdleTimeout
+    assert_within(seconds, T)
+
+
+async def test_but_not_while_it_takes_none_of_it() -> None:
+    peer = Peer()
+    one, _ = upload()
+    waiter = peer.send(one, headers=10, idle=T)
+    peer.transport.deliver(HEAD)
+    peer.transport.block()
+    error, seconds = await failure(peer, waiter)
+    assert error is IdleTimeout
+    assert_within(seconds, T)
+
+
+# ---- holding back
+
+
+async def test_a_body_that_nobody_takes_is_held_back_and_our_pause_is_not_its_silence() -> None:
+    peer = Peer()
+    waiter = peer.send(headers=10, idle=T, total=10)
+    peer.transport.deliver(HEAD)
+    await waiter
+    peer.transport.deliver(b"x" * BODY_BUFFER)
+    assert peer.transport.reading
+    peer.transport.deliver(b"x")
+    assert not peer.transport.reading
+    await nothing(peer, 2 * T)
+    sink = Body()
+    peer.connection.resume_reading()
+    peer.connection.attach(sink)
+    assert len(sink.body) == BODY_BUFFER + 1
+    error, seconds = await failure(peer, waiter)
+    assert error is IdleTimeout
+    assert_within(seconds, T)
+
+
+async def test_pausing_and_resuming_may_be_said_twice() -> None:
     peer = Peer()
     waiter = peer.send()
-    for at in range(0, len(BAD[name]), step or len(BAD[name])):
-        peer.transport.deliver(BAD[name][at : at + (step or len(BAD[name]))])
-    if not waiter.done():
-        peer.transport.lose()  # what is cut short may still be waited for
+    peer.transport.deliver(HEAD)
     await waiter
-    with pytest.raises((BadResponse, ConnectionBroken)) as failed:
-        await whole(peer)
-    assert not peer.connection.reusable()
-    assert peer.transport.closing
-    if name not in ("two digits", "another protocol"):
-        assert isinstance(failed.value, BadResponse), name
+    for _ in range(2):
+        peer.connection.pause_reading()
+    assert not peer.transport.reading
+    for _ in range(2):
+        peer.connection.resume_reading()
+    assert peer.transport.reading
+    peer.transport.lose()
+    peer.connection.pause_reading()
+    peer.connection.resume_reading()
+
+
+async def test_total_runs_while_we_pause() -> None:
+    peer = Peer()
+    waiter = peer.send(idle=T / 3, total=T)
+    peer.transport.deliver(HEAD)
+    peer.connection.pause_reading()
+    error, seconds = await failure(peer, waiter)
+    assert error is TotalTimeout
+    assert_within(seconds, T)
+
+
+async def test_a_connection_that_goes_back_is_read_again() -> None:
+    peer = Peer()
+    waiter = peer.send()
+    peer.transport.deliver(b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n" + b"x" * 100_000)
+    await waiter
+    assert not peer.transport.reading
+    assert peer.connection.reusable()
+    peer.connection.rest(0)
+    assert peer.transport.reading
+
+
+# ---- what is sent
 
 
 @pytest.mark.parametrize(
-    "piece",
-    [b"X-A: " + b"a" * 1000 + b"\r\n", b"a" * 1000],
-    ids=["many fields", "one field"],
+    ("framing", "expected"),
+    [
+        (b"Transfer-Encoding: chunked", b"head\r\n\r\n3\r\nabc\r\n10\r\n0123456789abcdef\r\n0\r\n\r\n"),
+        (b"Content-Length: 19", b"head\r\n\r\nabc0123456789abcdef"),
+    ],
 )
-async def test_a_head_without_end_has_an_end(piece: bytes) -> None:
+async def test_uploads_in_their_framing(framing: bytes, expected: bytes) -> None:
     peer = Peer()
-    waiter = peer.send()
-    peer.transport.deliver(b"HTTP/1.1 200 OK\r\nX-First: ")
-    sent = 0
-    while not waiter.done():
-        peer.transport.deliver(piece)
-        sent += len(piece)
-        assert sent <= LIMIT + len(piece)
-    assert sent > LIMIT - 1000
-    with pytest.raises(BadResponse):
-        peer.connection.final_head()
-    assert peer.transport.aborted
+    one, _ = upload(framing)
+    one.body.feed(b"abc")
+    peer.send(one)
+    one.body.feed(b"0123456789abcdef")
+    one.body.finish()
+    assert peer.transport.written == expected
 
 
-async def test_a_head_of_nearly_all_that_is_allowed() -> None:
+async def test_an_upload_to_a_connection_that_is_gone_goes_nowhere() -> None:
     peer = Peer()
-    value = b"a" * 60_000
-    head = (
-        b"HTTP/1.1 200 OK\r\n"
-        + b"".join(b"X-%d: %b\r\n" % (n, value) for n in range(4))
-        + b"Content-Length: 2\r\n\r\n"
-    )
-    waiter = peer.send()
-    for at in range(0, len(head), 1000):
-        peer.transport.deliver(head[at : at + 1000])
-    peer.transport.deliver(b"ok")
+    one, source = upload()
+    waiter = peer.send(one)
+    peer.transport.lose()
+    one.body.feed(b"abc")
+    one.body.finish()
     await waiter
-    assert peer.connection.final_head().length == 2
+    assert peer.transport.written == b"head\r\n\r\n"
+    assert not source.paused
 
 
-async def test_interim_responses_without_end_have_an_end() -> None:
+async def test_an_early_answer_to_an_unfinished_upload_ends_the_connection() -> None:
     peer = Peer()
-    waiter = peer.send()
-    one = b"HTTP/1.1 103 Early Hints\r\nLink: " + b"x" * 1000 + b"\r\n\r\n"
-    while not waiter.done():
-        peer.transport.deliver(one)
-        assert len(peer.informational) * len(one) <= LIMIT + len(one)
-    assert len(peer.informational) > 200
-    with pytest.raises(BadResponse):
-        peer.connection.final_head()
-
-
-@pytest.mark.parametrize("piece", [b"X-T: 1\r\n" * 100, b"a" * 1000], ids=["many fields", "one field"])
-@pytest.mark.parametrize("attached", [True, False])
-async def test_trailers_without_end_have_an_end(piece: bytes, attached: bool) -> None:
-    peer = Peer()
-    waiter = peer.send()
-    peer.transport.deliver(CHUNKED + b"2\r\nok\r\n0\r\nX-First: ")
+    one, _ = upload()
+    waiter = peer.send(one)
+    peer.transport.deliver(OK)
     await waiter
-    if attached:
-        peer.connection.attach(Body())
-    sent = 0
-    while not peer.transport.closing:
-        peer.transport.deliver(piece)
-        sent += len(piece)
-        assert sent <= LIMIT + 2 * len(piece)
-    with pytest.raises(BadResponse):
-        await peer.connection.done()
-
-
-async def test_chunk_extensions_without_end_have_an_end() -> None:
-    peer = Peer()
-    waiter = peer.send()
-    peer.transport.deliver(CHUNKED + b"2;")
-    await waiter
-    for _ in range(300):
-        if not peer.transport.closing:
-            peer.transport.deliver(b"a" * 1000)
-    with pytest.raises(BadResponse):
-        await peer.connection.done()
-
-
-async def test_a_long_body_in_chunks_is_no_head() -> None:
-    """However the reads fall among the chunks."""
-    peer, sink = Peer(), Body()
-    waiter = peer.send()
-    peer.transport.deliver(CHUNKED)
-    await waiter
-    peer.connection.attach(sink)
-    stream = b"".join(b"%x\r\n%b\r\n" % (size, b"x" * size) for size in [1, 10, 70_000] * 20) + b"0\r\nX-T: 1\r\n\r\n"
-    for at in range(0, len(stream), 262_144):
-        peer.transport.deliver(stream[at : at + 262_144])
-    await peer.connection.done()
-    assert len(sink.body) == 70_011 * 20
-    assert sink.trailers == [(b"X-T", b"1")]
+    assert not peer.connection.reusable()
+    one.body.finish()
     assert peer.connection.reusable()
 
 
-# ---- what comes behind a response
-
-
-@pytest.mark.parametrize(
-    "response",
-    [
-        OK,
-        CHUNKED + b"2\r\nok\r\n0\r\n\r\n",
-        CHUNKED + b"2\r\nok\r\n0\r\nX-T: 1\r\n\r\n",
-        b"HTTP/1.1 204 No Content\r\n\r\n",
-        b"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n",
-    ],
-)
-@pytest.mark.parametrize(
-    "behind", [b"x", b"\r\n", b"HTTP/1.1 200 OK\r\nX-Evil: 1\r\nContent-Length: 4\r\n\r\nevil", b"\0", b"HTTP/1.1 "]
-)
-@pytest.mark.parametrize("one_read", [True, False])
-async def test_bytes_behind_a_response_reach_nobody(response: bytes, behind: bytes, one_read: bool) -> None:
-    peer, sink = Peer(), Body()
-    waiter = peer.send()
-    peer.transport.deliver(response + behind if one_read else response)
-    if not one_read:
-        peer.transport.deliver(behind)
-    await waiter
-    assert peer.connection.final_head().status in (200, 204, 304)
-    peer.connection.attach(sink)
-    await peer.connection.done()
-    assert sink.body in (b"ok", b"")
-    assert sink.trailers in ([], [(b"X-T", b"1")])
-    # An empty line between messages is what old servers send, and harmless; llhttp skips it.
-    assert not peer.connection.reusable() or (one_read and behind == b"\r\n")
-
-
-async def test_bytes_on_an_idle_connection_close_it() -> None:
+async def test_an_upload_that_lies_unsent_ends_it_too() -> None:
+    """What the next request brought would be held back by nobody: its taker is blocked already."""
     peer = Peer()
-    await peer.whole(OK)
-    peer.connection.rest(0)
+    one, _ = upload()
+    waiter = peer.send(one)
+    peer.transport.block()
+    one.body.finish()
     peer.transport.deliver(OK)
-    assert peer.connection.closed
-    await asyncio.sleep(0)
-    assert peer.closed == 1
-
-
-@pytest.mark.parametrize("framing", [b"Content-Length: 5", b"Transfer-Encoding: chunked", b"X-A: 1"])
-async def test_a_response_to_head_has_no_body_and_leaves_the_connection_good(framing: bytes) -> None:
-    peer = Peer()
-    for _ in range(2):
-        assert await peer.whole(b"HTTP/1.1 200 OK\r\n%b\r\n\r\n" % framing, exchange(b"HEAD")) == b""
-        assert peer.connection.reusable()
-        peer.connection.rest(0)
-        assert await peer.whole(OK) == b"ok"
-        assert peer.connection.reusable()
-        peer.connection.rest(0)
-
-
-@pytest.mark.parametrize("one_read", [True, False])
-async def test_a_body_behind_a_response_to_head_is_nobodys(one_read: bool) -> None:
-    peer = Peer()
-    head = b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"
-    assert await peer.whole(head + b"hello" if one_read else head, exchange(b"HEAD")) == b""
-    if not one_read:
-        peer.transport.deliver(b"hello")
-    assert not peer.connection.reusable()
-
-
-async def test_a_change_of_protocols_ends_http_on_the_connection() -> None:
-    peer = Peer()
-    waiter = peer.send(exchange(fields=[(b"Connection", b"upgrade"), (b"Upgrade", b"x")]))
-    peer.transport.deliver(b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nearly \xff bytes")
     await waiter
-    assert peer.connection.final_head().status == 101
-    assert peer.connection.tunnel_early == b"early \xff bytes"
-    assert not peer.transport.reading
     assert not peer.connection.reusable()
+    peer.transport.unblock()
+    assert peer.connection.reusable()
 
 
 # ---- the ends of a connection
