@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import socket
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Protocol
 
 from gateway import sockets
@@ -16,6 +19,9 @@ _SLOWEST_SWEEP, _FASTEST_SWEEP = 0.5, 0.02
 
 #: How long a connection that is idle when its listener stops may still begin a request, in seconds.
 _LAST_CHANCE = 0.5
+
+#: In how many seconds the event loop has closed a listening socket that it was told to close.
+_CLOSING = 0.01
 
 _FULL = (
     b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\n"
@@ -73,6 +79,7 @@ class Listener:
         #: True from the first sign of an end: responses then say `Connection: close`.
         self.draining = False
         self._server: asyncio.Server | None = None
+        self._queues: list[socket.socket] = []
         self._sweeper: asyncio.TimerHandle | None = None
         self._empty: asyncio.Event = asyncio.Event()
         self._empty.set()
@@ -111,9 +118,13 @@ class Listener:
             self._empty.set()
 
     def stop_accepting(self) -> None:
-        """Take no more connections."""
-        if self._server is not None:
-            self._server.close()
+        """Take no more connections but those that the system has taken already."""
+        if self._server is None:
+            return
+        # What waits in the system's queue would be reset with the last descriptor: one of ours stays open for it.
+        self._queues = [socket.socket(fileno=os.dup(sock.fileno())) for sock in self._server.sockets]
+        self._server.close()
+        self._server = None
 
     async def drain(self, deadline: float) -> bool:
         """Let connections finish until `deadline` (the loop's time); what is left then is cut. True when none was.
@@ -122,6 +133,7 @@ class Listener:
         closed; whatever is answered meanwhile carries `Connection: close`.
         """
         loop = asyncio.get_running_loop()
+        await self._accept_the_rest()
         await self._wait_empty(min(loop.time() + _LAST_CHANCE, deadline))
         while self.connections and loop.time() < deadline:
             for connection in list(self.connections):
@@ -137,9 +149,27 @@ class Listener:
     def stop(self) -> None:
         """End a listener that has no connections."""
         self.stop_accepting()
+        for queue in self._queues:
+            queue.close()
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None
+
+    async def _accept_the_rest(self) -> None:
+        """Take what came until the event loop had closed its own descriptor, then close ours."""
+        if self._queues:
+            await asyncio.sleep(_CLOSING)
+        loop = asyncio.get_running_loop()
+        queues, self._queues = self._queues, []
+        for queue in queues:
+            queue.setblocking(False)
+            accepted = []
+            with suppress(OSError):  # when there is nothing left, BlockingIOError
+                while True:
+                    accepted.append(queue.accept()[0])
+            queue.close()
+            for sock in accepted:
+                await loop.connect_accepted_socket(lambda: ClientConnection(self), sock)
 
     async def _wait_empty(self, until: float) -> None:
         try:
