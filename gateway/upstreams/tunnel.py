@@ -39,7 +39,7 @@ class _End(asyncio.Protocol):
             return False
         self.other.transport.write_eof()
         self._tunnel.half_open()
-        return True
+        return self.transport.can_write_eof()  # TLS cannot stay half open, and asyncio says so in the log
 
     def connection_lost(self, exc: Exception | None) -> None:
         self.ended = True
