@@ -60,9 +60,8 @@ class ClientAddress:
 @lru_cache(1024)
 def _plain(peer: str) -> bytes:
     """The lines for a client that speaks to us itself, but for the host it asked for."""
-    return (
-        b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: "
-        % client_address.forwarded_for(peer, _NONE, False)
+    return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: " % client_address.forwarded_for(
+        peer, _NONE, False
     )
 
 
