@@ -21,7 +21,7 @@ from gateway.upstreams.forward import Way, forward
 from gateway.upstreams.pool import Pool
 from gateway.upstreams.upstream import Upstream
 from tests.support.client import Address
-from tests.support.exchanges import Taker
+from tests.support.exchanges import Fields, Taker, exchange
 from tests.support.faults import descriptors
 
 INTEREST = Interest("X-Correlation-ID")
@@ -83,6 +83,24 @@ class Rig:
                     await asyncio.sleep(0.002)
         except TimeoutError:
             raise AssertionError(f"{self.pool.states()}, expected {wanted}") from None
+
+
+Task = asyncio.Task[tuple[bytes, GatewayError | None]]
+
+
+def start(rig: Rig, method: bytes = b"GET", fields: Fields = (), body: bytes | None = None) -> tuple[Exchange, Task]:
+    """Begin an exchange; with `body`, that is all of its body."""
+    one = exchange(method, fields=fields)
+    if body is not None:
+        one.body.feed(body)
+        one.body.finish()
+    return one, asyncio.create_task(rig.forward(one))
+
+
+async def leave(task: Task) -> None:
+    """What a client's leaving does to its exchange."""
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 def sockets() -> int:
