@@ -33,6 +33,7 @@ class RequestReader:
         "_kept",
         "_noted",
         "_parser",
+        "_seen",
         "_target",
         "_upgrading",
         "_window",
@@ -64,6 +65,8 @@ class RequestReader:
         self._target = b""
         self._head_size = 0
         self._fed = 0
+        #: How much of the body had come at the last look.
+        self._seen = 0
         self._upgrading = False
         #: When the span began over which a body's pace is measured, and what had come by then.
         self._window = (now, 0)
@@ -79,8 +82,11 @@ class RequestReader:
             self._on_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserError as error:
             self._on_parser_error(error)
-        if self.in_head and not self.deaf:
-            self._check_unfinished_head()
+        if self.in_head:
+            if not self.deaf:
+                self._check_unfinished_head()
+        elif self.body is not None:
+            self._check_unfinished_body(self.body)
         if self.queue:
             self._connection.work()
 
@@ -183,6 +189,7 @@ class RequestReader:
         body = NO_BODY
         if head.length or head.chunked:
             self.body = body = RequestBody(self._connection)
+            self._seen = -1
             self._window = (self.last_read, 0)
         connection = self._connection
         self.queue.append(Exchange(connection.listener.name, head, body, connection, connection.peer, self.last_read))
@@ -212,6 +219,15 @@ class RequestReader:
             self.refuse(TargetTooLong())
         elif self._head_size > limits.header_size:
             self.refuse(HeadersTooLarge())
+
+    def _check_unfinished_body(self, body: RequestBody) -> None:
+        # What llhttp gathers of a trailer field, nobody sees before its end; chunk extensions have none either.
+        if body.received != self._seen:
+            self._seen, self._head_size = body.received, 0
+            return
+        self._head_size += self._fed
+        if self._head_size > self._connection.listener.limits.header_size:
+            self.spoil(MalformedRequest("What stands between its chunks, or behind them, is too long."))
 
     def _count(self) -> int:
         """The head's fields."""

@@ -1,10 +1,9 @@
-"""A transport without a socket: what is written stays, what comes is handed over, ends come by the loop."""
+"""Upstream connections without sockets: what is sent stays, what comes is handed over."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
 
 from gateway.errors import ConnectFailed
 from gateway.exchange import Exchange
@@ -12,72 +11,9 @@ from gateway.rules.field_lines import Pieces
 from gateway.rules.response_head import Interest
 from gateway.upstreams.connection import NEVER, UpstreamConnection
 from tests.support.exchanges import exchange as make_exchange
+from tests.support.transport import MemoryTransport
 
 INTEREST = Interest("X-Correlation-ID")
-
-
-class MemoryTransport(asyncio.Transport):
-    """The transport of one connection."""
-
-    def __init__(self, protocol: asyncio.Protocol) -> None:
-        super().__init__()
-        self._protocol = protocol
-        self.written = bytearray()
-        self.reading = True
-        self.closing = False
-        self.aborted = False
-        self.lost = False
-
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        assert not self.closing, f"written to a connection that is closing: {bytes(data)!r}"
-        self.written += data
-
-    def pause_reading(self) -> None:
-        assert self.reading, "paused twice"
-        self.reading = False
-
-    def resume_reading(self) -> None:
-        assert not self.reading, "resumed twice"
-        self.reading = True
-
-    def is_closing(self) -> bool:
-        return self.closing
-
-    def close(self) -> None:
-        self._end(None)
-
-    def abort(self) -> None:
-        self.aborted = True
-        self._end(None)
-
-    def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return default
-
-    def _end(self, exc: Exception | None) -> None:
-        if not self.closing:
-            self.closing = True
-            asyncio.get_running_loop().call_soon(self.lose, exc)
-
-    # what a test does from the other end
-
-    def lose(self, exc: Exception | None = None) -> None:
-        """The connection is gone."""
-        if not self.lost:
-            self.closing = self.lost = True
-            self._protocol.connection_lost(exc)
-
-    def deliver(self, data: bytes) -> None:
-        """Bytes come in one read; nothing comes where nobody reads."""
-        assert self.reading
-        if not self.closing:
-            self._protocol.data_received(data)
-
-    def block(self) -> None:
-        """The peer takes no more."""
-        self._protocol.pause_writing()
-
-    def unblock(self) -> None:
-        self._protocol.resume_writing()
 
 
 class Names:

@@ -21,7 +21,8 @@ from gateway.upstreams.connection import NEVER, UpstreamConnection
 from gateway.upstreams.connector import Connector
 from gateway.upstreams.pool import Pool
 from tests.support.exchanges import exchange
-from tests.upstreams.memory import INTEREST, Dials, MemoryTransport
+from tests.support.transport import MemoryTransport
+from tests.upstreams.memory import INTEREST, Dials
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 HINTED = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nKeep-Alive: timeout=3\r\n\r\n"
