@@ -93,6 +93,9 @@ class ClientConnection(asyncio.Protocol):
         self.phase = CLOSING
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
+        # Nothing is left in a circle, so that all of it goes now, not when the garbage collector comes by.
+        self._reader.part()
+        self._task = self.exchange = None
 
     def data_received(self, data: bytes) -> None:
         """Parse what came; wake the task when an exchange is ready."""

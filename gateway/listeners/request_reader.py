@@ -97,6 +97,12 @@ class RequestReader:
         if early:
             self.feed(early)
 
+    def part(self) -> None:
+        """The connection is gone: let go of it and of the parser, which both know this reader."""
+        self.deaf = True
+        self.body = None
+        del self._parser, self._connection
+
     def spoil(self, error: GatewayError) -> None:
         """The request being received cannot be finished: end its exchange, or refuse it when it has none yet."""
         if self.body is None:

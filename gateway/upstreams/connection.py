@@ -216,6 +216,13 @@ class UpstreamConnection(asyncio.Protocol):
         self._reader.rest()
         self.resume_reading()
 
+    def dismiss(self) -> None:
+        """The exchange is over and this is of no more use: close at once, and hold nothing of it."""
+        self.busy = False
+        self._upload_source = self._exchange = self._error = None
+        self._reader.drop()
+        self.abort()
+
     def abort(self) -> None:
         """Close at once."""
         if not self._closed:
@@ -273,6 +280,7 @@ class UpstreamConnection(asyncio.Protocol):
         ):
             self._error = ConnectionBroken("The upstream closed the connection before its response was whole.")
             self.wake()
+        self._reader.part()
         self._on_closed(self)
 
     def pause_writing(self) -> None:

@@ -106,8 +106,7 @@ class Pool:
     def give_back(self, connection: UpstreamConnection, now: float) -> None:
         """The exchange is over: keep the connection when it can be used again, close it otherwise."""
         if not connection.reusable() or self._retired or now >= connection.expires:
-            connection.busy = False
-            connection.abort()
+            connection.dismiss()
             return
         connection.rest(now)
         while self._waiting:

@@ -104,6 +104,15 @@ class ResponseReader:
             # llhttp cannot be told that a response to HEAD has no body; a new parser does not wait for it.
             self._parser = None
 
+    def part(self) -> None:
+        """The connection is gone: let go of it and of the parser, which both know this reader."""
+        self._parser = None
+        del self._owner
+
+    def drop(self) -> None:
+        """Nobody waits for the rest of the response."""
+        self._sink = None
+
     def take(self) -> list[bytes] | None:
         """The whole body, when all of it has come already and nobody is attached; None otherwise."""
         return self._parts if self.complete and self._sink is None else None

@@ -43,6 +43,7 @@ async def test_in_every_phase(begin: Begin, origin: LoadOrigin) -> None:
         assert len(load.tally.done) > HALF
         assert leavers.left.keys() == leavers.phases.keys()
         assert sum(leavers.left.values()) == HALF * ROUNDS
+        assert len(leavers.seen) == sum(leavers.left[phase] for phase in leavers.certain)
         await rest.regained(origin)
 
         # every request that was under way is accounted for, once, as one whose client had left
