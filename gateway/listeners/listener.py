@@ -149,8 +149,8 @@ class Listener:
     def stop(self) -> None:
         """End a listener that has no connections."""
         self.stop_accepting()
-        for queue in self._queues:
-            queue.close()
+        while self._queues:
+            self._queues.pop().close()
         if self._sweeper is not None:
             self._sweeper.cancel()
             self._sweeper = None

@@ -103,10 +103,11 @@ class Listening:
             self.counts,
         )
 
-    def connect(self) -> tuple[ClientConnection, MemoryTransport]:
+    def connect(self, peer: str = "192.0.2.1") -> tuple[ClientConnection, MemoryTransport]:
         """A client that comes by memory."""
         connection = ClientConnection(self.listener)
         transport = MemoryTransport(connection)
+        transport.extra["peername"] = (peer, 4711)
         connection.connection_made(transport)
         return connection, transport
 

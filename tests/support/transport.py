@@ -6,6 +6,22 @@ import asyncio
 from typing import Any
 
 
+class MemorySocket:
+    """The socket that there is not: it is open as far as anybody can tell, and keeps the options that are set."""
+
+    def __init__(self) -> None:
+        self.options: list[tuple[int, int, int | bytes]] = []
+
+    def fileno(self) -> int:
+        return 1_000_000  # nobody has so many
+
+    def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
+        self.options.append((level, option, value))
+
+    def getsockopt(self, level: int, option: int, length: int) -> bytes:
+        return bytes([1]) * length  # of TCP_INFO: established
+
+
 class MemoryTransport(asyncio.Transport):
     """The transport of one connection."""
 
@@ -16,10 +32,13 @@ class MemoryTransport(asyncio.Transport):
         self.reading = True
         self.closing = False
         self.aborted = False
+        self.ended = False
         self.lost = False
+        self.extra: dict[str, Any] = {"socket": MemorySocket()}
 
     def write(self, data: bytes | bytearray | memoryview) -> None:
         assert not self.closing, f"written to a connection that is closing: {bytes(data)!r}"
+        assert not self.ended, f"written behind the end: {bytes(data)!r}"
         self.written += data
 
     def pause_reading(self) -> None:
@@ -29,6 +48,12 @@ class MemoryTransport(asyncio.Transport):
     def resume_reading(self) -> None:
         assert not self.reading, "resumed twice"
         self.reading = True
+
+    def write_eof(self) -> None:
+        self.ended = True
+
+    def get_write_buffer_size(self) -> int:
+        return 0
 
     def is_closing(self) -> bool:
         return self.closing
@@ -41,7 +66,7 @@ class MemoryTransport(asyncio.Transport):
         self._end(None)
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        return default
+        return self.extra.get(name, default)
 
     def _end(self, exc: Exception | None) -> None:
         if not self.closing:
