@@ -43,12 +43,12 @@ class Clock:
         return self._text
 
 
-def json_line(fields: Mapping[str, object]) -> bytes:
-    """One JSON object with its newline; whatever JSON cannot hold becomes the text nearest to it."""
+def json_line(fields: Mapping[str, object] | str) -> bytes:
+    """One JSON value with its newline; whatever JSON cannot hold becomes the text nearest to it."""
     try:
         line = orjson.dumps(fields, default=_text, option=orjson.OPT_APPEND_NEWLINE)
     except orjson.JSONEncodeError:  # a lone surrogate, or an integer past 64 bits
-        plain = {key: _text(value) for key, value in fields.items()}
+        plain = _text(fields) if isinstance(fields, str) else {key: _text(value) for key, value in fields.items()}
         line = orjson.dumps(plain, option=orjson.OPT_APPEND_NEWLINE)
     if line.isascii() and _DEL not in line:
         return line
