@@ -1,0 +1,1 @@
+"""What takes gigabytes or minutes: `make soak`, or `python -m tests.soak`. Not part of `make test`."""
