@@ -20,7 +20,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, cast
 
 from gateway import sockets
-from gateway.errors import SlowRequest
+from gateway.errors import SlowRequest, TooManyConnections
 from gateway.exchange import Exchange, RequestBody, Source
 from gateway.listeners.request_reader import RequestReader
 from gateway.rules import client_address
@@ -137,12 +137,9 @@ class ClientConnection(asyncio.Protocol):
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
 
-    def turn_away(self, answer: bytes) -> None:
-        """Refuse the connection with an answer made ready."""
-        self._reader.deaf = True
-        self.phase = CLOSING
-        self._transport.write(answer)
-        self._transport.close()
+    def turn_away(self) -> None:
+        """Refuse the connection as one too many."""
+        self._reader.refuse(TooManyConnections())
 
     # ---- what the reader tells
 

@@ -23,10 +23,8 @@ _LAST_CHANCE = 0.5
 #: In how many seconds the event loop has closed a listening socket that it was told to close.
 _CLOSING = 0.01
 
-_FULL = (
-    b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\nRetry-After: 1\r\n"
-    b"Proxy-Status: gateway; error=connection_limit_reached\r\nConnection: close\r\n\r\n"
-)
+#: So many connections over the limit are told so; beyond them, a flood is just cut.
+_TOLD = 64
 
 
 class Limits(Protocol):
@@ -103,12 +101,16 @@ class Listener:
 
     def opened(self, connection: ClientConnection) -> None:
         """A client has connected."""
-        if len(self.connections) >= self.limits.connections:
-            self._metrics.refuse()
-            connection.turn_away(_FULL)
+        over = len(self.connections) - self.limits.connections
         self._metrics.opened()
         self.connections.add(connection)
         self._empty.clear()
+        if over >= 0:
+            self._metrics.refuse()
+            if over < _TOLD:
+                connection.turn_away()
+            else:
+                connection.cut()
 
     def closed(self, connection: ClientConnection) -> None:
         """A client's connection is gone."""

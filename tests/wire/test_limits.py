@@ -222,7 +222,7 @@ async def test_the_number_of_connections(start: Start, origin: Origin) -> None:
     for _ in range(3):
         async with await Client.connect(gateway.ingress) as refused:
             response = await refused.response()
-            assert response.status == 503
+            assert_problem(response, 503)
             assert response.value("retry-after") is not None
             assert response.closes
             assert await refused.wire.end()
