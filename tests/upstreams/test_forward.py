@@ -262,6 +262,32 @@ async def test_an_upload_that_the_upstream_did_not_read_does_not_wait_on_an_idle
         await rig.states()
 
 
+async def test_an_upstream_that_ends_behind_its_answer_gets_no_further_request() -> None:
+    async with Origin() as origin, rigged(origin.address) as rig:
+        origin.hold()
+        for _ in range(2):
+            _, task = start(rig, b"POST")
+            upstream, _ = await origin.request()
+            upstream.send(ok())
+            upstream.wire.half_close()
+            assert (await task)[1] is None
+            await rig.states()
+        assert len(origin.connections) == 2
+
+
+async def test_one_that_ends_before_its_answer_has_none() -> None:
+    async with Origin() as origin, rigged(origin.address) as rig:
+        origin.hold()
+        for came, fails in [(b"", True), (b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nhalf", False)]:
+            one, task = start(rig)
+            upstream, _ = await origin.request()
+            upstream.send(came) if came else None
+            upstream.wire.half_close()
+            assert isinstance((await task)[1], ConnectionBroken) is fails
+            assert fails or one.error == ConnectionBroken.slug
+            assert await upstream.gone()
+
+
 async def test_head_leaves_the_connection_good() -> None:
     async with Origin() as origin, rigged(origin.address) as rig:
         for method in (b"HEAD", b"GET", b"HEAD", b"HEAD", b"GET"):
