@@ -114,18 +114,19 @@ class Gateway:
 
         Raises OSError when something they name (an address, a certificate) cannot be had; nothing has changed then.
         """
-        upstreams = self._build_upstreams(settings)
         sections = {INGRESS: settings.ingress, EGRESS: settings.egress}
         opened: dict[str, _Running] = {}
+        upstreams: dict[str, Upstream] = {}
         try:
+            self._build_upstreams(settings, upstreams)
             for name, section in sections.items():
                 if section is not None and not self._keeps_address(name, section):
                     opened[name] = await self._open(name, section, settings, upstreams)
             await self._move_metrics(settings)
-        except OSError:
+        except BaseException:  # cancelled too, by the end of the process
             for running in opened.values():
                 running.listener.stop()
-            for name in upstreams.keys() - self._upstreams.keys():
+            for name in settings.upstreams.keys() - self._upstreams.keys():
                 self._metrics.forget_upstream(name)
             raise
         # Nothing can fail any more.
@@ -170,21 +171,20 @@ class Gateway:
 
     # ---- inside
 
-    def _build_upstreams(self, settings: Settings) -> dict[str, Upstream]:
-        """New upstreams, and the old ones where address, certificates and key are the same."""
+    def _build_upstreams(self, settings: Settings, upstreams: dict[str, Upstream]) -> None:
+        """Fill in new upstreams, and the old ones where address, certificates and key are the same."""
         interest = response_head.Interest(settings.correlation.header)
-        upstreams: dict[str, Upstream] = {}
         for name, section in settings.upstreams.items():
             before = self.settings.upstreams.get(name)
             current = self._upstreams.get(name)
             same = before is not None and all(
                 getattr(before, key) == getattr(section, key) for key in ("url", "tls", "api_key", "preset")
             )
-            if current is not None and same:
+            # Certificates are rotated under the same name.
+            if current is not None and same and section.tls.ca is None:
                 upstreams[name] = current
             else:
                 upstreams[name] = build.upstream(name, section, interest, None, self._metrics)
-        return upstreams
 
     def _keeps_address(self, name: str, section: ListenerSettings) -> bool:
         running = self._running.get(name)
@@ -256,8 +256,7 @@ class Gateway:
         """Give the upstreams that stay their settings and breakers, and let the others go."""
         for name, upstream in upstreams.items():
             section = settings.upstreams[name]
-            upstream.pool.limits = section.pool
-            upstream.pool.interest = response_head.Interest(settings.correlation.header)
+            upstream.pool.reconfigure(section.pool, response_head.Interest(settings.correlation.header))
             if section.breaker is None:
                 self._breakers.pop(name, None)
             elif name in self._breakers:

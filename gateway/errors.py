@@ -217,6 +217,8 @@ class TotalTimeout(UpstreamTimeout):
     """The whole exchange took longer than `timeout.total`."""
 
     slug = "total-timeout"
+    #: For how many seconds the upstream had had the whole request.
+    waited = 0.0
 
 
 class InternalError(GatewayError):

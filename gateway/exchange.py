@@ -197,6 +197,7 @@ class Exchange:
         "bytes_out",
         "client",
         "client_side",
+        "continued",
         "correlation_id",
         "error",
         "head",
@@ -256,6 +257,8 @@ class Exchange:
         self.route: Any = None
         self.upstream = ""
         self.upstream_seconds = 0.0
+        #: The upstream has asked for the request's body (100 Continue).
+        self.continued = False
         #: True once a byte of the final response has gone to the client.
         self.responded = False
         self.status = 0

@@ -59,11 +59,12 @@ class Lifecycle:
             tasks.append(loop.create_task(self._watch(Path(self._path))))
         try:
             await self._stop.wait()
-            await self._end()
         finally:
+            # A reload that ended later would bring back what the draining has ended.
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+        await self._end()
 
     def _interrupt(self) -> None:
         self._hurry.set()

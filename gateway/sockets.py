@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import fcntl
+import os
 import socket
 import struct
 import sys
 import termios
+from collections.abc import Iterator
+from contextlib import suppress
 from typing import Protocol
 
 #: After so many seconds of silence the system asks whether the other end is still there, and so often again.
@@ -51,6 +54,13 @@ def has_left(sock: Socket) -> bool:
     if not hasattr(socket, "TCP_INFO"):
         return False
     return sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] in _GONE
+
+
+def unread(sock: Socket) -> Iterator[bytes]:
+    """What has come on a socket that nobody reads any more."""
+    with suppress(OSError, ValueError):
+        while data := os.read(sock.fileno(), 65536):
+            yield data
 
 
 def unsent(sock: Socket) -> int:

@@ -6,7 +6,9 @@ import argparse
 import asyncio
 import gc
 import os
+import resource
 import sys
+from contextlib import suppress
 
 import uvloop
 
@@ -37,12 +39,20 @@ def main(args: argparse.Namespace) -> int:
     for warning in settings.warnings(loaded):
         log.warning("config", place=f"{warning.file}:{warning.line}:{warning.column}", message=warning.message)
     capture_stdlib(log)
+    _raise_descriptor_limit()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_run(loaded, log, args.config))
     finally:
         log.close()
     return 0
+
+
+def _raise_descriptor_limit() -> None:
+    """Have as many descriptors as the system lets us: each exchange needs two, and the usual soft limit is 1024."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 async def _run(loaded: Settings, log: Log, path: str | None) -> None:

@@ -16,6 +16,7 @@ The client's leaving cancels the task: whatever the exchange holds is given back
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from time import monotonic
 from typing import TYPE_CHECKING, cast
 
@@ -178,7 +179,7 @@ class ClientConnection(asyncio.Protocol):
 
     def cut(self) -> None:
         """Reset the connection, so that a broken body never looks whole."""
-        if not self._transport.is_closing():
+        with suppress(OSError, ValueError):
             sockets.reset_on_close(self._socket())
         self._transport.abort()
 
@@ -189,7 +190,7 @@ class ClientConnection(asyncio.Protocol):
 
     async def drained(self) -> None:
         """Wait until the client has taken nearly everything written, or has left."""
-        if self.write_paused:
+        if self.write_paused and self.phase != CLOSING:
             self._drained = asyncio.get_running_loop().create_future()
             await self._drained
 
@@ -237,9 +238,11 @@ class ClientConnection(asyncio.Protocol):
                 self._unhold(_QUEUE)
             try:
                 await self.listener.serve(exchange)
-            except Exception as bug:  # noqa: BLE001 - without its task the connection would hang
-                self.listener.log_bug("connection", bug)
+            except BaseException as bug:  # without its task the connection would hang
                 self._transport.abort()
+                if isinstance(bug, asyncio.CancelledError):
+                    raise
+                self.listener.log_bug("connection", bug)
                 return
             self.exchange = None
             if self.phase != SERVING:  # a tunnel's now, or gone
@@ -258,6 +261,7 @@ class ClientConnection(asyncio.Protocol):
             reader.reopen()
             self._wake = None
         if reader.queue:
+            reader.queue[0].started = monotonic()  # what it waited for was its own client's doing
             return
         self._unhold(_QUEUE | _BODY)  # a body that nobody took holds nothing back once its exchange is over
         self.phase = HEAD if reader.in_head else IDLE
@@ -321,7 +325,7 @@ class ClientConnection(asyncio.Protocol):
         if unsent != self._unsent:
             self._unsent, self._since = unsent, now
         elif now - self._since > self.listener.limits.write_timeout:
-            self._transport.abort()
+            self.cut()
 
     def _socket(self) -> sockets.Socket:
         return cast("sockets.Socket", self._transport.get_extra_info("socket"))

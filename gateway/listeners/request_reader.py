@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from gateway.listeners.client_connection import ClientConnection
 
 
+#: Requests of one connection that may wait for their turn.
+_PIPELINED = 64
+
+
 class RequestReader:
     """Reads requests from the bytes of one connection."""
 
@@ -130,6 +134,10 @@ class RequestReader:
 
     def too_slow(self, now: float) -> bool:
         """Whether the body being received comes more slowly than it must."""
+        exchange = self._connection.exchange
+        if exchange is not None and exchange.head.expects_continue and not (exchange.continued or exchange.bytes_in):
+            self.mark_pace(now)  # it waits for leave to send
+            return False
         limits = self._connection.listener.limits
         began, received = self._window
         if self.body is None or now - began <= limits.body_timeout:
@@ -170,6 +178,11 @@ class RequestReader:
         """The head is whole: make the exchange."""
         self.in_head = False
         if self.deaf:
+            return
+        if len(self.queue) >= _PIPELINED:
+            # RFC 9112, section 9.3.2: its sender asks again for what stays unanswered.
+            self.queue[-1].keep_alive = False
+            self.deaf = True
             return
         limits = self._connection.listener.limits
         if len(self._target) > limits.request_line:

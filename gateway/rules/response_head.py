@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from gateway.rules import field_lines, hop_by_hop
-from gateway.rules.field_lines import Pieces
+from gateway.rules.field_lines import COLON, END, Pieces
 
 Fields = list[tuple[bytes, bytes]]
 Noted = dict[bytes, list[bytes]]
@@ -83,6 +83,9 @@ def read(status: int, reason: bytes, version: str, kept: Pieces, noted: Noted, *
     # A 204 has no Content-Length (RFC 9110, section 8.6).
     head.kept = kept if status != 204 else field_lines.without(kept, _LENGTH)
     head.noted = noted
+    if status == 426:  # which means nothing without it (RFC 9110, section 15.5.22)
+        for value in noted.get(b"upgrade", ()):
+            head.kept = [*head.kept, b"Upgrade", COLON, value, END, b"Connection", COLON, b"Upgrade", END]
     kind = noted.get(b"content-type")
     head.endless = kind is not None and kind[0].lower().startswith(b"text/event-stream")
     _read_framing(head, noted, version, to_head=to_head)

@@ -16,6 +16,7 @@ from collections.abc import Callable
 from time import monotonic
 from typing import cast
 
+from gateway import sockets
 from gateway.errors import ConnectionBroken, HeadersTimeout, IdleTimeout, TotalTimeout, UpstreamError
 from gateway.exchange import BodySink, Exchange, Fields, Source
 from gateway.rules.field_lines import Pieces
@@ -33,6 +34,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     __slots__ = (
         "_closed",
+        "_continue_since",
         "_error",
         "_exchange",
         "_headers_limit",
@@ -42,12 +44,12 @@ class UpstreamConnection(asyncio.Protocol):
         "_on_closed",
         "_pass_informational",
         "_read_paused",
-        "_reader",
         "_sent_at",
         "_timer",
         "_timer_at",
         "_total",
         "_transport",
+        "_unsent",
         "_upload_chunked",
         "_upload_source",
         "_waiter",
@@ -58,6 +60,8 @@ class UpstreamConnection(asyncio.Protocol):
         "expires",
         "idle_limit",
         "idle_since",
+        "over_tls",
+        "reader",
         "used",
     )
 
@@ -80,6 +84,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._last_read = 0.0
         self._read_paused = False
         self._write_blocked = 0.0
+        self._unsent = 0
+        self._continue_since = NEVER
+        #: TLS, whose proper end the event loop does not tell from a torn one.
+        self.over_tls = False
         self._upload_source: Source | None = None
         #: The address connected to, for DNS changes.
         self.address = ""
@@ -94,7 +102,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.idle_limit: float | None = None
         self._error: UpstreamError | None = None
         self._sent_at: float | None = None
-        self._reader = ResponseReader(interest, self)
+        self.reader = ResponseReader(interest, self)
 
     # ---- sending
 
@@ -113,7 +121,7 @@ class UpstreamConnection(asyncio.Protocol):
 
         The limits are seconds, `total` is on the monotonic clock; NEVER for none.
         """
-        self._reader.begin(to_head=exchange.head.method == b"HEAD")
+        self.reader.begin(to_head=exchange.head.method == b"HEAD")
         self.used += 1
         self.busy = True
         self.answered = False
@@ -127,7 +135,9 @@ class UpstreamConnection(asyncio.Protocol):
         else:
             self._upload_chunked = exchange.head.chunked
             self._sent_at = None
-            self._arm(total)
+            # Who asks for leave to send waits for the upstream (RFC 9110, section 10.1.1), whose time runs.
+            self._continue_since = now if exchange.head.expects_continue else NEVER
+            self._arm(min(total, self._continue_since + headers_limit))
         self._transport.write(head)
         self._waiter = waiter = self._loop.create_future()
         return waiter
@@ -136,6 +146,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Send a piece of the request's body."""
         if self._closed:
             return
+        self._continue_since = NEVER
         self._transport.write(b"%x\r\n%b\r\n" % (len(data), data) if self._upload_chunked else data)
 
     def end(self, trailers: Fields) -> None:  # noqa: ARG002 - a request's trailers are not taken
@@ -145,6 +156,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._upload_chunked:
             self._transport.write(b"0\r\n\r\n")
         self._sent_at = monotonic()
+        self._continue_since = NEVER
         if self._upload_source is not None:
             # What is still to be written is ours now: the client may go on with its next request.
             self._upload_source.resume_reading()
@@ -155,28 +167,18 @@ class UpstreamConnection(asyncio.Protocol):
 
     def final_head(self) -> ResponseHead:
         """The final response head, once what `send` returned is done. Raises UpstreamError."""
-        response = self._reader.response
+        response = self.reader.response
         if response is None:
             raise self._error or ConnectionBroken("The upstream has not answered.")
         return response
 
     def take(self) -> list[bytes] | None:
         """The whole body, when all of it has come already and nobody is attached; None otherwise."""
-        return self._reader.take() if self._error is None else None
-
-    @property
-    def trailers(self) -> Fields:
-        """The trailer section, once the body is whole."""
-        return self._reader.trailers
-
-    @property
-    def tunnel_early(self) -> bytes:
-        """What came behind a 101."""
-        return self._reader.tunnel_early
+        return self.reader.take() if self._error is None else None
 
     def attach(self, sink: BodySink) -> None:
         """Push the body to `sink`: what is here at once, the rest as it comes."""
-        self._reader.attach(sink)
+        self.reader.attach(sink)
         self._rearm()
 
     def lift_total(self) -> None:
@@ -185,7 +187,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     async def done(self) -> None:
         """Wait for the response's last byte. Raises UpstreamError."""
-        if not self._reader.complete and self._error is None:
+        if not self.reader.complete and self._error is None:
             self._waiter = self._loop.create_future()
             await self._waiter
         if self._error is not None:
@@ -193,7 +195,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def reusable(self) -> bool:
         """Whether another request may follow: both messages whole, nothing beside them, and neither side closing."""
-        reader = self._reader
+        reader = self.reader
         return (
             reader.complete
             and self._sent_at is not None
@@ -210,17 +212,17 @@ class UpstreamConnection(asyncio.Protocol):
         """The exchange is over; the connection is idle from now."""
         self.busy = False
         self.idle_since = now
-        response = self._reader.response
+        response = self.reader.response
         self.idle_limit = response.idle_limit if response is not None else None
         self._upload_source = self._exchange = None
-        self._reader.rest()
+        self.reader.rest()
         self.resume_reading()
 
     def dismiss(self) -> None:
         """The exchange is over and this is of no more use: close at once, and hold nothing of it."""
         self.busy = False
         self._upload_source = self._exchange = self._error = None
-        self._reader.drop()
+        self.reader.drop()
         self.abort()
 
     def abort(self) -> None:
@@ -265,6 +267,7 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Connected."""
         self._transport = cast("asyncio.Transport", transport)
+        self.over_tls = transport.get_extra_info("sslcontext") is not None
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Gone: an end only where the response says that its body ends so."""
@@ -272,20 +275,32 @@ class UpstreamConnection(asyncio.Protocol):
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        if exc is not None and self.busy and not self.over_tls:
+            # One that answers early and closes with our upload unread resets the connection: the next write fails,
+            # and the event loop gives up before it has read the answer.
+            for data in sockets.unread(self._socket()):
+                if self.reader.complete or self._error is not None:
+                    break
+                self.answered = True
+                self.reader.feed(data)
         if (
             self.busy
             and self._error is None
-            and not self._reader.complete
-            and (exc is not None or not self._reader.end_of_connection())
+            and not self.reader.complete
+            and (exc is not None or not self.reader.end_of_connection())
         ):
             self._error = ConnectionBroken("The upstream closed the connection before its response was whole.")
             self.wake()
-        self._reader.part()
+        self.reader.part()
         self._on_closed(self)
+
+    def _socket(self) -> sockets.Socket:
+        return cast("sockets.Socket", self._transport.get_extra_info("socket"))
 
     def pause_writing(self) -> None:
         """The upstream takes the request's body slowly."""
         self._write_blocked = monotonic()
+        self._unsent = self._still_unsent()
         if self._upload_source is not None:
             self._upload_source.pause_reading()
             self._rearm()
@@ -298,7 +313,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Parse what came."""
-        reader = self._reader
+        reader = self.reader
         if not self.busy or reader.complete:
             reader.spent = True  # nobody asked for it
             self._transport.close()
@@ -318,13 +333,15 @@ class UpstreamConnection(asyncio.Protocol):
 
     def fail(self, error: UpstreamError) -> None:
         """The exchange has failed, and the connection with it."""
-        if self._error is None and not self._reader.complete:
+        if self._error is None and not self.reader.complete:
             self._error = error
             self.wake()
         self._transport.abort()
 
     def inform(self, status: int, reason: bytes, kept: Pieces) -> None:
         """Pass an informational response on."""
+        if status == 100:
+            self._continue_since = NEVER
         if self._exchange is not None:
             self._pass_informational(self._exchange, status, reason, kept)
 
@@ -338,30 +355,43 @@ class UpstreamConnection(asyncio.Protocol):
             self._timer = self._loop.call_at(deadline, self._on_timer)
 
     def _rearm(self) -> None:
-        if self.busy and not self._reader.complete and not self._closed:
+        if self.busy and not self.reader.complete and not self._closed:
             self._arm(self._nearest()[0])
 
     def _nearest(self) -> tuple[float, type[UpstreamError]]:
         """The deadline that comes first, and what has happened when it passes."""
         due: float = NEVER
         error: type[UpstreamError] = IdleTimeout
-        if self._reader.response is not None:
+        if self.reader.response is not None:
             # While the client is still sending, an upstream that has begun to answer may well wait for it.
             turn = self._sent_at or self._write_blocked
             if turn and not self._read_paused:
                 due = max(self._last_read, turn) + self._idle_limit
         elif self._sent_at is not None:
             due, error = self._sent_at + self._headers_limit, HeadersTimeout
+        elif self._continue_since != NEVER:
+            due, error = self._continue_since + self._headers_limit, HeadersTimeout
         elif self._write_blocked:
             due = self._write_blocked + self._idle_limit
         return (self._total, TotalTimeout) if self._total < due else (due, error)
 
     def _on_timer(self) -> None:
         self._timer, self._timer_at = None, NEVER
-        if not self.busy or self._reader.complete or self._closed:
+        if not self.busy or self.reader.complete or self._closed:
             return
-        due, error = self._nearest()
-        if monotonic() >= due - _EARLY:
-            self.fail(error())
-        else:
+        now = monotonic()
+        if self._write_blocked:
+            unsent = self._still_unsent()
+            if unsent != self._unsent:  # slowly, but it takes the upload
+                self._unsent, self._write_blocked = unsent, now
+        due, kind = self._nearest()
+        if now < due - _EARLY:
             self._arm(due)
+            return
+        error = kind()
+        if isinstance(error, TotalTimeout) and self._sent_at is not None:
+            error.waited = now - self._sent_at
+        self.fail(error)
+
+    def _still_unsent(self) -> int:
+        return self._transport.get_write_buffer_size() + sockets.unsent(self._socket())

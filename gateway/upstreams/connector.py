@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -10,9 +11,12 @@ from dataclasses import dataclass
 import aiohappyeyeballs
 
 from gateway import sockets
-from gateway.errors import ConnectFailed, ConnectTimeout, TlsFailed
+from gateway.errors import ConnectFailed, ConnectTimeout, PoolExhausted, TlsFailed
 from gateway.upstreams.connection import UpstreamConnection
 from gateway.upstreams.resolver import Resolver
+
+# Out of descriptors: no fault of the upstream's.
+_OURS = (errno.EMFILE, errno.ENFILE)
 
 #: How long one address is waited for before the next is tried as well, in seconds (RFC 8305, section 5).
 _NEXT_ADDRESS = 0.25
@@ -41,7 +45,8 @@ class Connector:
     async def connect(self, make: Callable[[], UpstreamConnection], limit: float | None) -> UpstreamConnection:
         """A new connection within `limit` seconds.
 
-        Raises ConnectTimeout, NameNotResolved, ConnectFailed or TlsFailed; cancelled, it leaves no socket behind.
+        Raises ConnectTimeout, NameNotResolved, ConnectFailed, TlsFailed, or PoolExhausted where the process itself
+        has no descriptor left; cancelled, it leaves no socket behind.
         """
         try:
             async with asyncio.timeout(limit):
@@ -53,6 +58,8 @@ class Connector:
         except ssl.SSLError as error:
             raise TlsFailed from error
         except OSError as error:
+            if error.errno in _OURS:
+                raise PoolExhausted("The gateway may not open any more connections.") from error
             raise ConnectFailed from error
 
     async def _connect(self, make: Callable[[], UpstreamConnection]) -> UpstreamConnection:

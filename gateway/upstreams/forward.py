@@ -96,7 +96,7 @@ async def forward(exchange: Exchange, way: Way) -> GatewayError | None:
         return error
     except UpstreamError as error:
         outcome = error.slug
-        verdict = NEITHER if _is_the_clients_doing(exchange, error) else FAILED
+        verdict = NEITHER if _is_the_clients_doing(exchange, error, way.total) else FAILED
         if not exchange.responded:
             return error
         exchange.error = error.slug
@@ -181,12 +181,12 @@ async def _tunnel(exchange: Exchange, way: Way, connection: UpstreamConnection, 
         total,
     )
     try:
-        await tunnel.run(early, connection.tunnel_early)
+        await tunnel.run(early, connection.reader.tunnel_early)
     finally:
         exchange.tunnelled_in = tunnel.bytes_in
         exchange.bytes_out += tunnel.bytes_out
 
 
-def _is_the_clients_doing(exchange: Exchange, error: UpstreamError) -> bool:
-    """Whether time ran out because the client was slow to send or to read."""
-    return isinstance(error, TotalTimeout) and (not exchange.body.complete or exchange.client_side.write_paused)
+def _is_the_clients_doing(exchange: Exchange, error: UpstreamError, total: float) -> bool:
+    """Whether time ran out because the client was slow to send (the upstream had the lesser part) or read."""
+    return isinstance(error, TotalTimeout) and (error.waited < total / 2 or exchange.client_side.write_paused)

@@ -118,6 +118,12 @@ class Pool:
         if self._sweeper is None:
             self._sweep_soon()
 
+    def reconfigure(self, limits: PoolLimits, interest: Interest) -> None:
+        """Go by other limits from now on; where they leave more room, who waits gets it."""
+        self.limits = limits
+        self.interest = interest
+        self._pass_place_on()
+
     def retire(self) -> None:
         """Close what is idle now, and the rest as it comes back."""
         self._retired = True

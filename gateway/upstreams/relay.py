@@ -42,11 +42,16 @@ async def respond(exchange: Exchange, response: ResponseHead, connection: Upstre
     whole = connection.take()
     if whole is not None:
         _settle(exchange)
-    chunked = _announce(exchange, lines, has_body=response.has_body, sized=response.length is not None)
+    # Where only the connection's end ends a body, and TLS hides whether that end was meant, it stays the client's to
+    # judge: chunks would make a torn body look whole (RFC 9112, section 9.8).
+    open_ended = response.until_close and connection.over_tls
+    chunked = _announce(
+        exchange, lines, has_body=response.has_body, sized=response.length is not None, open_ended=open_ended
+    )
     exchange.status = response.status
     exchange.responded = True
     client = exchange.client_side
-    if whole is not None and not (chunked and connection.trailers):
+    if whole is not None and not (chunked and connection.reader.trailers):
         # Small answers come in one read and go out in one write.
         if whole:
             body = whole[0] if len(whole) == 1 else b"".join(whole)
@@ -90,6 +95,8 @@ def break_off(exchange: Exchange) -> None:
 
 def informational(exchange: Exchange, status: int, reason: bytes, kept: Pieces) -> None:
     """Pass a 1xx on (RFC 9110, section 15.2); HTTP/1.0 has none."""
+    if status == 100:
+        exchange.continued = True
     if exchange.http10 or (status == 100 and not exchange.head.expects_continue):
         return
     exchange.client_side.write(b"".join([response_head.status_line(status, reason), *kept, _END]))
@@ -123,12 +130,14 @@ async def reply(exchange: Exchange, answer: Reply, reason: bytes) -> None:
     await exchange.client_side.drained()
 
 
-def _announce(exchange: Exchange, lines: list[bytes], *, has_body: bool, sized: bool) -> bool:
+def _announce(
+    exchange: Exchange, lines: list[bytes], *, has_body: bool, sized: bool, open_ended: bool = False
+) -> bool:
     """Add what every head gets: correlation, framing, connection. True when the body goes in chunks."""
     lines.append(exchange.stamp)
     chunked = False
     if has_body and not sized:
-        if exchange.head.http10:
+        if exchange.head.http10 or open_ended:
             exchange.until_close = True
             exchange.keep_alive = False
         else:

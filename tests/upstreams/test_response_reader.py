@@ -341,6 +341,6 @@ async def test_a_change_of_protocols_ends_http_on_the_connection() -> None:
     peer.transport.deliver(b"HTTP/1.1 101 Switching\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nearly \xff bytes")
     await waiter
     assert peer.connection.final_head().status == 101
-    assert peer.connection.tunnel_early == b"early \xff bytes"
+    assert peer.connection.reader.tunnel_early == b"early \xff bytes"
     assert not peer.transport.reading
     assert not peer.connection.reusable()
