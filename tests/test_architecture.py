@@ -61,7 +61,7 @@ LIBRARIES: dict[str, set[str]] = {
         "cli/demo.py",
     },
     "httptools": {"listeners/request_reader.py", "listeners/body_replay.py", "upstreams/response_reader.py"},
-    "orjson": {"telemetry/lines.py", "listeners/metrics.py", "listeners/bounded_server.py"},
+    "orjson": {"telemetry", "listeners/metrics.py", "listeners/bounded_server.py"},
     "prometheus_client": {"telemetry/exposition.py"},
     "pybreaker": {"upstreams/breaker.py"},
     "pydantic": {"settings"},
