@@ -41,6 +41,8 @@ async def begin(origin: LoadOrigin, tmp_path: Path) -> AsyncIterator[Begin]:
     started: list[Gateway] = []
 
     async def start(connections: int = CONNECTIONS, **sections: Any) -> tuple[Gateway, Rest]:
+        patient = {"connect": "10s", **sections.get("upstream", {}).get("timeout", {})}  # the machine may be busy
+        sections["upstream"] = {**sections.get("upstream", {}), "timeout": patient}
         gateway = Gateway(tmp_path, config(origin.address, **sections))
         started.append(gateway)
         await asyncio.to_thread(gateway.start)

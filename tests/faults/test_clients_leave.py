@@ -28,7 +28,7 @@ async def test_in_every_phase(begin: Begin, origin: LoadOrigin) -> None:
             "pool": {"connections": 5, "wait": "60s"},
             **sensitive,
         }
-        app = {"url": origin.url, **sensitive}
+        app = {"url": origin.url, "timeout": {"connect": "10s"}, **sensitive}
         routes = [
             {"name": "nowhere", "path": "/nowhere/**", "upstream": "lost"},
             {"name": "all", "path": "/**", "upstream": "app"},

@@ -22,7 +22,11 @@ def variant(number: int, origin: LoadOrigin, **ingress: Any) -> dict[str, Any]:
         {"name": f"uploads-{number}", "path": "/**", "methods": ["POST", "PUT"], "upstream": "app"},
         {"name": f"rest-{number}", "path": "/**", "upstream": "app", "timeout": {"headers": f"{10 + number}s"}},
     ]
-    upstream = {"pool": {"idle": f"{5 + number}s"}, "breaker": {"failures": 1} if number % 2 else False}
+    upstream = {
+        "pool": {"idle": f"{5 + number}s"},
+        "breaker": {"failures": 1} if number % 2 else False,
+        "timeout": {"connect": "10s"},
+    }
     return config(origin.address, upstream=upstream, ingress={"routes": routes, **ingress})
 
 

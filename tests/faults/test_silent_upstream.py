@@ -15,7 +15,7 @@ from tests.support.origin import Upstream
 TIMED_OUT = "504 http_response_timeout"
 HEADERS = 1.0  # seconds
 FEW = 20  # clients where every one must be answered within that, however busy the machine
-WAIT = 0.8
+WAIT = 1.5
 
 
 async def silent(upstream: Upstream, request: Request) -> bool:
@@ -57,7 +57,7 @@ async def test_every_request_times_out_and_then_none(begin: Begin, origin: LoadO
 async def test_the_breaker_spares_all_but_a_few(begin: Begin, origin: LoadOrigin) -> None:
     """Only the requests that were under way before the first failures were known wait for them."""
     breaker = {"failures": 5, "reset": "60s"}
-    gateway, rest = await begin(upstream={"timeout": {"headers": "500ms"}, "breaker": breaker})
+    gateway, rest = await begin(connections=FEW, upstream={"timeout": {"headers": "1500ms"}, "breaker": breaker})
     origin.act = silent
     tally = await Load(lambda: gateway.ingress, plan, rounds=3, seed="spared").run()
     assert not tally.wrong
