@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import datetime as dt
+import os
+import resource
 import socket
 import ssl
 import time
@@ -16,7 +18,7 @@ import pytest
 import trustme
 
 from gateway import build
-from gateway.errors import ConnectFailed, ConnectTimeout, TlsFailed
+from gateway.errors import ConnectFailed, ConnectTimeout, PoolExhausted, TlsFailed
 from gateway.settings import Tls
 from gateway.upstreams.connector import Connector, Endpoint
 from tests.support.client import Address
@@ -119,6 +121,23 @@ async def test_leaving_at_any_moment_of_a_connect() -> None:
         await asyncio.sleep(0.05)
         assert sockets() <= before
         assert outcomes == {"left", "through"}
+
+
+async def test_no_descriptor_left_is_our_own_affair() -> None:
+    async with Origin() as origin:
+        one = connector(origin.address)
+        await one.resolver.addresses()
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        taken = [os.dup(0)]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (taken[0] + 1, hard))  # the lowest free one was the last
+        try:
+            with pytest.raises(PoolExhausted):
+                await connect(one)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            os.close(taken[0])
+        (await connect(one)).abort()
+        await asyncio.sleep(0)
 
 
 async def test_the_connection_knows_its_address() -> None:

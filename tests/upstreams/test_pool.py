@@ -180,7 +180,7 @@ async def test_closing_ends_the_busy_ones_too() -> None:
 
 async def test_new_connections_have_the_newest_interest() -> None:
     async with pooled() as one:
-        one.pool.interest = Interest("X-Request-ID")
+        one.pool.reconfigure(one.pool.limits, Interest("X-Request-ID"))
         connection = await one.connected()
         one.dials.transports[connection].deliver(OK.replace(b"\r\n\r\n", b"\r\nX-Request-ID: theirs\r\n\r\n"))
         assert b"X-Request-ID" not in connection.final_head().kept

@@ -11,6 +11,7 @@ from gateway.errors import ConnectFailed, PoolExhausted
 from gateway.settings.upstream import Pool as PoolSettings
 from gateway.upstreams.connection import NEVER
 from tests.support.expect import assert_within
+from tests.upstreams.memory import INTEREST
 from tests.upstreams.pooled import Task, pooled, turns
 
 # ---- the bound
@@ -112,16 +113,31 @@ async def test_a_failed_connect_passes_its_place_on() -> None:
 
 async def test_a_wider_limit_helps_those_who_wait_already() -> None:
     async with pooled(connections=1, wait=5.0) as one:
-        connection = await one.connected()
+        await one.connected()
         waiting = [one.request() for _ in range(3)]
         await turns()
-        one.pool.limits = PoolSettings(connections=3, wait=5.0)
-        connection.abort()
+        one.pool.reconfigure(PoolSettings(connections=3, wait=5.0), INTEREST)
         await turns()
-        one.states(connecting=3)
+        one.states(busy=1, connecting=2, waiting=1)
+        one.pool.reconfigure(PoolSettings(connections=9, wait=5.0), INTEREST)
+        await turns()
+        one.states(busy=1, connecting=3)
         for dial in one.dials.pending:
             dial.set_result("ok")
         await asyncio.gather(*waiting)
+
+
+async def test_a_narrower_one_takes_nothing_away() -> None:
+    async with pooled(connections=2, wait=5.0) as one:
+        first, second = await one.connected(), await one.connected()
+        waiting = one.request()
+        await turns()
+        one.pool.reconfigure(PoolSettings(connections=1, wait=5.0), INTEREST)
+        first.abort()
+        await turns()
+        assert not waiting.done()
+        one.finish(second)
+        assert await waiting is second
 
 
 # ---- leaving at the wrong moment

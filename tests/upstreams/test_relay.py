@@ -91,6 +91,27 @@ async def test_a_body_that_ends_with_the_connection_is_chunked_for_a_client_that
     assert one.keep_alive
 
 
+@pytest.mark.parametrize("pieces", [[b"ok"], [b"o", b"k"]])
+async def test_over_tls_its_end_is_the_clients_to_judge(pieces: list[bytes]) -> None:
+    """A torn one looks the same, so no chunk may say that all is well."""
+    one = exchange()
+    peer = Peer()
+    peer.connection.over_tls = True
+    waiter = peer.send(one)
+    peer.transport.deliver(CLOSING + pieces[0])
+    await waiter
+    task = asyncio.create_task(relay.respond(one, peer.connection.final_head(), peer.connection))
+    await asyncio.sleep(0)
+    for piece in pieces[1:]:
+        peer.transport.deliver(piece)
+    peer.transport.lose()
+    await task
+    lines, body = split(bytes(taker(one).written))
+    assert b"Connection: close" in lines
+    assert body == b"ok"
+    assert not one.keep_alive
+
+
 @pytest.mark.parametrize("response", [CHUNKED + b"0\r\n\r\n", CHUNKED + b"0\r\nX-T: 1\r\n\r\n"])
 async def test_an_empty_body_in_chunks(response: bytes) -> None:
     _, body = split(await respond(exchange(), response))
