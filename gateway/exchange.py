@@ -7,6 +7,7 @@ it (a slot, a permit, a gauge) registers the giving back with `at_end`, which ru
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -296,5 +297,6 @@ class Exchange:
         """Run what `at_end` was given, last taken first."""
         if self._at_end is not None:
             callbacks, self._at_end = self._at_end, None
-            for give_back in reversed(callbacks):
-                give_back()
+            with ExitStack() as stack:  # each is run, whatever another raises
+                for give_back in callbacks:
+                    stack.callback(give_back)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -193,3 +194,20 @@ class Bodies(RuleBasedStateMachine):
 
 
 TestBodies = Bodies.TestCase
+
+
+def test_each_is_given_back_whatever_another_raises() -> None:
+    """What is taken for an exchange goes back even when giving back something else fails."""
+    one = exchange()
+    given_back: list[int] = []
+
+    def broken() -> None:
+        raise ValueError("a bug")
+
+    one.at_end(lambda: given_back.append(1))
+    one.at_end(broken)
+    one.at_end(lambda: given_back.append(2))
+    with pytest.raises(ValueError, match="a bug"):
+        one.end()
+    one.end()
+    assert given_back == [2, 1]

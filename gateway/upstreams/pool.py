@@ -120,6 +120,9 @@ class Pool:
 
     def reconfigure(self, limits: PoolLimits, interest: Interest) -> None:
         """Go by other limits from now on; where they leave more room, who waits gets it."""
+        if interest.noted != self.interest.noted:
+            while self._idle:  # they would read the next response by the old one
+                self._drop(self._idle.pop())
         self.limits = limits
         self.interest = interest
         self._pass_place_on()
