@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 
 from tests.faults.conftest import Begin
-from tests.faults.traffic import assert_counts_agree, plan
+from tests.faults.traffic import assert_counts_agree, small
 from tests.support.gateway import until
 from tests.support.load import CONNECTIONS, NOT_CONNECTED, Load
 from tests.support.load_origin import LoadOrigin
@@ -16,7 +16,7 @@ async def test_no_request_fails(begin: Begin, origin: LoadOrigin) -> None:
     gateway, _ = await begin(drain={"delay": "500ms", "timeout": "10s"})
     address = gateway.ingress
     before = len(gateway.access)
-    load = Load(lambda: address, plan, seed="drained").start()
+    load = Load(lambda: address, small, seed="drained").start()
     await load.more(2 * CONNECTIONS)
     gateway.sigterm()
     await gateway.event(event="draining")

@@ -6,7 +6,7 @@ import time
 
 from tests.faults.conftest import Begin
 from tests.faults.traffic import assert_counts_agree, assert_nothing_wrong, counted, plan
-from tests.support.load import Load
+from tests.support.load import CONNECTIONS, Load
 from tests.support.load_origin import LoadOrigin
 
 GONE = {"502 connection_refused", "502 connection_terminated"}
@@ -25,7 +25,7 @@ async def test_killed_and_restarted(begin: Begin, origin: LoadOrigin) -> None:
             await origin.restart()
             await gateway.metric_is(0, "gateway_breaker_state", upstream="app")
             healed = time.monotonic()
-            await load.more(200)
+            await load.more(CONNECTIONS + 50)  # of which no more than CONNECTIONS began before
             assert set(load.tally.outcomes(since=healed)) == {"200"}
     tally = load.tally
     outcomes = tally.outcomes()

@@ -20,6 +20,7 @@ from tests.support.origin import Upstream, ok
 
 _BODIES = (0, 100, 1_000, 5_000, 20_000, 100_000)  # bytes, in requests and responses
 _STUFF = Random("stuff").randbytes(200_000)  # where bodies are cut from
+_SMALL = "/small/"
 _PATIENCE = 0.08  # seconds that the origin takes at most
 
 
@@ -31,9 +32,18 @@ def plan(random: Random, name: str) -> Ask:
     return Ask(method, target, answer(target, body or b""), body=body, closes=random.random() < 0.1)
 
 
+def small(random: Random, name: str) -> Ask:
+    """A request that costs this process little, where a slow client would be mistaken for one that has gone."""
+    method = random.choice(["GET", "POST"])
+    body = None if method == "GET" else random.randbytes(100)
+    target = f"{_SMALL}{name}"
+    return Ask(method, target, answer(target, body or b""), body=body, closes=random.random() < 0.1)
+
+
 def answer(target: str, body: bytes) -> bytes:
     """The body of the right answer."""
-    return f"{target} {len(body)} {crc32(body):08x}".encode() + _some(Random(target))
+    said = f"{target} {len(body)} {crc32(body):08x}".encode()
+    return said if target.startswith(_SMALL) else said + _some(Random(target))
 
 
 def _some(random: Random) -> bytes:

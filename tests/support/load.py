@@ -147,7 +147,7 @@ class Load:
                     return
             outcome, keep = await self._ask(connection, ask)
             self._count(Done(ask, outcome, began, time.monotonic()))
-            if not keep:
+            if not keep or await self._dropped(connection):
                 connection.wire.close()
                 connection = None
         if connection is not None:
@@ -166,6 +166,12 @@ class Load:
         except (Malformed, AssertionError) as error:
             self.tally.wrong.append(f"{ask.method} {ask.target}: {error!r}")
             return "wrong", False
+
+    async def _dropped(self, connection: Client) -> bool:
+        """Whether the server has ended a connection between two requests, as clients look before using one again."""
+        for _ in range(2):  # one turn of the loop reads the answer, the next one the end behind it
+            await asyncio.sleep(0)
+        return bool(connection.wire.ended)
 
     def _judge(self, ask: Ask, response: Response) -> str:
         if response.values("proxy-status"):
