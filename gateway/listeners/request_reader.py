@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 #: Requests of one connection that may wait for their turn.
-_PIPELINED = 64
+_PIPELINED = 512
 
 
 class RequestReader:

@@ -99,12 +99,12 @@ async def test_pipelined_requests_are_taken_up_to_a_bound(start: Start, origin: 
     gateway = await start()
     origin.answer = lambda request: ok(request.target)
     async with await Client.connect(gateway.ingress) as client:
-        client.send(b"".join(head("GET", f"/{number}") for number in range(1000)))
+        client.send(b"".join(head("GET", f"/{number}") for number in range(3000)))
         answers: list[Any] = []
         while not answers or not answers[-1].closes:
             answers.append(await client.response())
         assert [answer.body for answer in answers] == [b"/%d" % number for number in range(len(answers))]
-        assert 64 <= len(answers) < 100
+        assert 512 <= len(answers) < 600
         assert await client.wire.end()
     assert len(origin.requests) == len(answers)
 

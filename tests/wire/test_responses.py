@@ -157,7 +157,7 @@ async def test_a_head_in_many_pieces(client: Client, origin: Origin) -> None:
     for index in range(len(answer)):
         upstream.send(answer[index : index + 1])
         await upstream.wire.drain()
-        if index % 8 == 0:
+        if index % 8 == 0 and index < 20:  # behind that, the 103 may pass at any time
             await client.wire.silence(0)
     response = await client.response()
     assert ([r.status for r in response.informational], response.body) == ([103], b"pieces")
