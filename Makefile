@@ -15,7 +15,7 @@ run: .venv/installed
 	@exec $(BIN)/gateway demo --config config/gateway.yaml $(ARGS)
 
 test: .venv/installed
-	$(BIN)/python -m pytest -n $(WORKERS) $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 check: .venv/installed
 	$(BIN)/ruff format --check .
