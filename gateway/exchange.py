@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import asyncio
 
     from gateway.errors import GatewayError
+    from gateway.rules.field_lines import Pieces
     from gateway.rules.request_head import RequestHead
     from gateway.rules.trace_context import Trace
 
@@ -200,6 +201,7 @@ class Exchange:
         "client_side",
         "continued",
         "correlation_id",
+        "edit",
         "error",
         "head",
         "host",
@@ -250,8 +252,10 @@ class Exchange:
         #: Set by the listener on what could not become a request.
         self.refused: GatewayError | None = None
         self.correlation_id = ""
-        #: The correlation header's line, for the response.
+        #: Lines that every response to this exchange gets, ours too: the correlation id, and what gates add.
         self.stamp = b""
+        #: Changes the fields of the response, whoever makes it, before it goes out.
+        self.edit: Callable[[Pieces], Pieces] | None = None
         self.trace: Trace | None = None
         #: Header lines to add to the request on its way to the upstream.
         self.added: list[bytes] = []

@@ -2,8 +2,8 @@
 
 1  open       correlation id and trace; the client's address; what the listener could not read is refused
 2  route      the first whose path and method fit: 404, 405
-3  gates      rate limits, in-flight caps and guards stand here, between route and forward; none yet
-4  cache      likewise
+3  gates      headers, guards, rate limits, in-flight caps, in the order of POLICIES; a refusal ends it here
+4  cache      will stand here
 5  forward    breaker, connection, request, response (upstreams/forward.py)
 6  reply      what the gateway itself has to say, if nobody has said anything
 7  finish     give back what was taken, count, log
@@ -12,6 +12,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from http import HTTPStatus
 from time import monotonic
 from typing import Protocol
@@ -26,6 +27,7 @@ from gateway.errors import (
     problem,
 )
 from gateway.exchange import Exchange
+from gateway.gate import WAIT, Gate
 from gateway.policies.correlation import Stamp
 from gateway.policies.trusted_proxies import ClientAddress
 from gateway.rules.routing import Router
@@ -51,12 +53,13 @@ class RouteMetrics(Protocol):
 class Route:
     """A route, compiled."""
 
-    __slots__ = ("metrics", "name", "way")
+    __slots__ = ("gates", "metrics", "name", "way")
 
-    def __init__(self, name: str, way: Way | None, metrics: RouteMetrics) -> None:
+    def __init__(self, name: str, way: Way | None, metrics: RouteMetrics, gates: Sequence[Gate] = ()) -> None:
         self.name = name
         self.way = way
         self.metrics = metrics
+        self.gates = tuple(gates)
 
 
 class Snapshot:
@@ -110,6 +113,8 @@ class Pipeline:
         route, error = self._open(exchange, snapshot)
         route.metrics.begin()
         try:
+            if error is None and route.gates:
+                error = await _pass(exchange, route.gates)
             if error is None and route.way is not None:
                 error = await forward(exchange, route.way)
             if error is not None:
@@ -152,6 +157,22 @@ class Pipeline:
             return route, InternalError()
         route = exchange.route = snapshot.routes[found.place]
         return route, None
+
+
+async def _pass(exchange: Exchange, gates: Sequence[Gate]) -> GatewayError | None:
+    """Ask the gates in turn; the first refusal is the answer."""
+    now = monotonic()
+    for gate in gates:
+        verdict = gate.check(exchange, now)
+        if verdict is None:
+            continue
+        if verdict is not WAIT:
+            return verdict
+        error = await gate.wait(exchange)
+        if error is not None:
+            return error
+        now = monotonic()
+    return None
 
 
 async def _refuse(exchange: Exchange, error: GatewayError, snapshot: Snapshot) -> None:

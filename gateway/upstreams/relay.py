@@ -38,9 +38,10 @@ class BodyRelay:
 
 async def respond(exchange: Exchange, response: ResponseHead, connection: UpstreamConnection) -> None:
     """Pass an upstream's response on, to its last byte. Raises UpstreamError when it breaks off."""
-    lines = [response_head.status_line(response.status, response.reason), *response.kept]
+    kept = response.kept if exchange.edit is None else exchange.edit(response.kept)
+    lines = [response_head.status_line(response.status, response.reason), *kept]
     whole = connection.take()
-    if whole is not None:
+    if whole is not None or response.status >= 400:  # an upload refused is not waited for; others may go on beside it
         _settle(exchange)
     # Where only the connection's end ends a body, and TLS hides whether that end was meant, it stays the client's to
     # judge: chunks would make a torn body look whole (RFC 9112, section 9.8).
@@ -104,7 +105,8 @@ def informational(exchange: Exchange, status: int, reason: bytes, kept: Pieces) 
 
 def switching(exchange: Exchange, response: ResponseHead) -> None:
     """Pass a 101 on: the connection's protocol changes (RFC 9110, section 7.8)."""
-    lines = [response_head.status_line(101, response.reason), *response.kept]
+    kept = response.kept if exchange.edit is None else exchange.edit(response.kept)
+    lines = [response_head.status_line(101, response.reason), *kept]
     lines += [b"Upgrade: %b\r\n" % value for value in response.noted.get(b"upgrade", ())]
     lines += [exchange.stamp, b"Connection: Upgrade\r\n", _END]
     exchange.status = 101
@@ -119,7 +121,8 @@ async def reply(exchange: Exchange, answer: Reply, reason: bytes) -> None:
     fields = answer.headers
     if answer.status != 304 and answer.status >= 200:
         fields = [*fields, (b"Content-Length", b"%d" % len(answer.body))]
-    lines = [response_head.status_line(answer.status, reason), *field_lines.of([(b"Date", _date()), *fields])]
+    pieces = field_lines.of([(b"Date", _date()), *fields])
+    lines = [response_head.status_line(answer.status, reason), *(pieces if exchange.edit is None else exchange.edit(pieces))]
     _announce(exchange, lines, has_body=True, sized=True)
     if exchange.method != b"HEAD":
         lines.append(answer.body)
