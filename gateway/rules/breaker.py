@@ -21,6 +21,8 @@ answers still close the breaker.
 Once answered, a probe's permit is an ordinary one of its generation, and its end counts where the generation is
 by then: a cut body is a failure like any other while closed, reopens the breaker while it is still half-open,
 and means nothing any more once it has opened again.
+
+By hand it can be held open, until it is closed by hand: no time passes then that would let a probe through.
 """
 
 from __future__ import annotations
@@ -28,7 +30,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
-from math import ceil
+from math import ceil, inf
 from typing import Final
 
 from gateway.rules.failure_window import FailureWindow
@@ -127,6 +129,11 @@ class Circuit:
         self._window = None if rule.share is None else FailureWindow(rule.window)
 
     @property
+    def held(self) -> bool:
+        """Whether it was opened by hand, and stays so until it is closed by hand."""
+        return self._opened_at == inf and self._state == OPEN
+
+    @property
     def failures_in_a_row(self) -> int:
         """Failures since the last success, while closed."""
         return self._in_a_row
@@ -146,9 +153,14 @@ class Circuit:
         return self._state
 
     def retry_after(self, now: float) -> int:
-        """Whole seconds until it will try the upstream again, at least 1; 1 while it probes."""
+        """Whole seconds until it will try the upstream again, at least 1; 1 while it probes.
+
+        While it is held open nobody knows; `reset` is what it says then.
+        """
         if self._state != OPEN:
             return 1
+        if self.held:
+            return max(1, ceil(self.rule.reset - _TOLERANCE))
         return max(1, ceil(self._opened_at + self.rule.reset - now - _TOLERANCE))
 
     def admit(self, now: float) -> Permit | None:
@@ -176,9 +188,9 @@ class Circuit:
         elif not isinstance(permit, int):
             self._record_probe(permit, outcome, now)
 
-    def open(self, now: float) -> None:
-        """Open it by hand: for `reset` seconds from `now`, as if the upstream had failed."""
-        self._enter(OPEN, now)
+    def force_open(self) -> None:
+        """Open it by hand, and hold it open until it is closed by hand."""
+        self._enter(OPEN, inf)
 
     def close(self, now: float) -> None:
         """Close it by hand, with nothing counted; what is still under way counts no more."""

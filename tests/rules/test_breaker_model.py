@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
@@ -51,7 +53,7 @@ class BreakerMachine(RuleBasedStateMachine):
         self.now = 1000.0
         self.state = CLOSED
         self.expected_moves: list[tuple[int, int]] = []
-        self.era = 0  # how often it has opened
+        self.era = 0  # how often it has opened, or was closed by hand
         self.opened_at = 0.0
         self.ends: list[tuple[float, bool]] = []  # of this closed time: when, and whether it failed
         self.successes = 0
@@ -150,7 +152,25 @@ class BreakerMachine(RuleBasedStateMachine):
             self.admit()
             self.report(len(self.held) - 1, FAILED)
 
-    @precondition(lambda self: self.state != CLOSED)
+    @rule()
+    def hold_open(self) -> None:
+        self.circuit.force_open()
+        if self.state == OPEN:
+            self.era += 1
+        else:
+            self.become(OPEN)
+        self.opened_at = inf
+
+    @rule()
+    def close_by_hand(self) -> None:
+        self.circuit.close(self.now)
+        if self.state == CLOSED:
+            self.ends = []
+        else:
+            self.become(CLOSED)
+        self.era += 1
+
+    @precondition(lambda self: self.state != CLOSED and not self.circuit.held)
     @rule()
     def come_back_late(self) -> None:
         """It never sticks: whatever is still out, after `reset` and `probe_timeout` somebody is let through."""
@@ -162,7 +182,7 @@ class BreakerMachine(RuleBasedStateMachine):
     @rule()
     def come_when_told(self) -> None:
         """Retry-After is true: who comes back then is let through, unless another probe is under way."""
-        if self.circuit.state(self.now) == OPEN:
+        if self.circuit.state(self.now) == OPEN and not self.circuit.held:
             self.now += self.circuit.retry_after(self.now)
             before = len(self.held)
             self.admit()
@@ -175,6 +195,7 @@ class BreakerMachine(RuleBasedStateMachine):
             shown = HALF_OPEN
         assert self.circuit.state(self.now) == shown
         assert self.moves == self.expected_moves
+        assert self.circuit.held == (self.state == OPEN and self.opened_at == inf)
 
     @invariant()
     def at_most_one_live_probe(self) -> None:

@@ -131,7 +131,7 @@ def test_nothing_can_be_called_through_pybreaker() -> None:
 
 def test_by_hand_is_told_too() -> None:
     breaker, told = make()
-    breaker.open(T)
+    breaker.force_open()
     breaker.close(T)
     breaker.close(T)
     assert told == [("app", "closed", "open"), ("app", "open", "closed")]
