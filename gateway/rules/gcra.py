@@ -7,8 +7,8 @@ while the level stays within `capacity`. So in any t seconds at most burst + lim
 Times are picoseconds: `interval` is rounded up to one, which makes a rate lower than written by at most a part in
 10,000 at 100 million tokens a second, and never higher.
 
-A calendar quota is the same with the window's start in the place of now: its level falls only when the next window
-begins. See ITU-T I.371, and Brandur Leach's "Rate limiting, cells, and GCRA" for its use here.
+A calendar quota is the same with the window's end in the place of now, and a picosecond a token: its level falls
+only when the next window begins, and until then no key has drained. See ITU-T I.371, and Brandur Leach's "Rate limiting, cells, and GCRA" for its use here.
 """
 
 from __future__ import annotations
@@ -60,6 +60,16 @@ def charge(rate: Rate, tat: int, now: int, cost: int) -> int | None:
     """The new `tat` when `cost` tokens fit, None when they do not."""
     after = (tat if tat > now else now) + cost * rate.interval
     return after if after - now <= rate.capacity else None
+
+
+def give_back(rate: Rate, tat: int, cost: int, age: int) -> int:
+    """The new `tat` when `cost` tokens taken `age` picoseconds ago did not pass after all.
+
+    The key may have been idle in between, but for the charge; so what could have drained since is kept, or more than
+    burst + limit x t could pass.
+    """
+    left = cost * rate.interval - age
+    return tat - left if left > 0 else tat
 
 
 def standing(rate: Rate, tat: int, now: int, cost: int, *, allowed: bool) -> Standing:

@@ -56,8 +56,11 @@ class Buckets(Protocol):
     def take(self, charges: Sequence[Charge], now: float) -> list[Standing]:
         """Take all charges, or none when one of a rule that is no shadow does not fit. In the charges' order."""
 
-    def give_back(self, charges: Sequence[Charge], now: float) -> None:
-        """Undo a `take` that was allowed, when something else then refused the request."""
+    def give_back(self, charges: Sequence[Charge], now: float, age: float = 0.0) -> None:
+        """Undo a `take` that was allowed, when something else then refused the request; only what was taken then.
+
+        `age` is seconds since the take. What has drained since is not given back: it could pass twice otherwise.
+        """
 
     def force(self, charge: Charge, now: float) -> None:
         """Take a charge whether it fits or not: what has been used is known only now (a chunked body's bytes)."""
@@ -80,7 +83,7 @@ class SharedBuckets(Protocol):
     async def take_some(self, limit: Limit, key: bytes, wanted: int, at_least: int) -> tuple[int, Standing]:
         """Take as many of `wanted` tokens as fit, but none when fewer than `at_least` do: (taken, standing)."""
 
-    async def give_back(self, charges: Sequence[Charge]) -> None:
+    async def give_back(self, charges: Sequence[Charge], age: float = 0.0) -> None:
         """As `Buckets.give_back`."""
 
     async def force(self, charge: Charge) -> None:
