@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 from gateway.entropy import Entropy
 from gateway.pipeline import Route, Snapshot
+from gateway.policies import headers, request
 from gateway.policies.breaker import Breaker as BreakerSettings
 from gateway.policies.correlation import Correlation, Stamp
 from gateway.policies.timeout import resolve
@@ -79,14 +80,17 @@ def snapshot(
     for route in settings.routes:
         timeouts = resolve(upstream_settings[route.upstream].timeout, settings.timeout, route.timeout)
         way = Way(upstreams[route.upstream], timeouts, (route.strip_prefix or "").encode(), own_host=egress)
-        routes.append(Route(route.name, way, metrics.route(name, route.name)))
+        gates = [headers.gate(settings.headers, route.headers), request.gate(settings.request, route.request)]
+        part = metrics.route(name, route.name)
+        routes.append(Route(route.name, way, part, [gate for gate in gates if gate is not None]))
+    for_all = headers.gate(settings.headers, headers.Headers())
     return Snapshot(
         egress=egress,
         stamp=Stamp(correlation, entropy),
         address=ClientAddress(settings.trusted_proxies, warn, ingress=not egress),
         router=Router([(route.path, route.methods) for route in settings.routes]),
         routes=routes,
-        no_route=Route(NO_ROUTE, None, metrics.route(name, NO_ROUTE)),
+        no_route=Route(NO_ROUTE, None, metrics.route(name, NO_ROUTE), () if for_all is None else (for_all,)),
     )
 
 

@@ -5,8 +5,11 @@
     │   ├── MalformedRequest        400
     │   ├── NoRoute                 404
     │   ├── MethodNotAllowed        405, Allow
+    │   ├── HeaderMissing           400
     │   ├── SlowRequest             408
+    │   ├── ContentTooLarge         413
     │   ├── TargetTooLong           414
+    │   ├── UnsupportedMediaType    415, Accept
     │   └── HeadersTooLarge         431
     ├── Refused                     the gateway protects something; 503, Retry-After
     │   ├── BreakerOpen
@@ -99,11 +102,39 @@ class SlowRequest(RequestError):
     slug = "slow-request"
 
 
+class HeaderMissing(RequestError):
+    """A header field that the route needs is not there."""
+
+    slug = "header-missing"
+
+
+class ContentTooLarge(RequestError):
+    """The body is larger than the route takes (RFC 9110, section 15.5.14)."""
+
+    status = 413
+    slug = "content-too-large"
+
+
 class TargetTooLong(RequestError):
-    """The request line is longer than the listener's limit."""
+    """The request line is longer than the listener's limit, or path and query than the route's."""
 
     status = 414
     slug = "target-too-long"
+
+
+class UnsupportedMediaType(RequestError):
+    """The body's media type is none that the route takes (RFC 9110, section 15.5.16)."""
+
+    status = 415
+    slug = "unsupported-media-type"
+
+    def __init__(self, accepted: tuple[str, ...]) -> None:
+        super().__init__("A body's Content-Type must be one of those that Accept lists.")
+        self.accepted = accepted
+
+    def fields(self) -> Fields:
+        """The Accept field."""
+        return [(b"Accept", ", ".join(self.accepted).encode("ascii"))]
 
 
 class HeadersTooLarge(RequestError):

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from sys import maxsize
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
@@ -90,7 +91,19 @@ class RequestBody:
     Until a sink is attached, at most `BODY_BUFFER` bytes (and what one read brought) wait here.
     """
 
-    __slots__ = ("_copy", "_copy_size", "_parts", "_sink", "_size", "complete", "error", "received", "source")
+    __slots__ = (
+        "_copy",
+        "_copy_size",
+        "_excess",
+        "_limit",
+        "_parts",
+        "_sink",
+        "_size",
+        "complete",
+        "error",
+        "received",
+        "source",
+    )
 
     def __init__(self, source: Source | None) -> None:
         self.source = source
@@ -104,10 +117,19 @@ class RequestBody:
         # What has gone to the sink, while a second sink may need it again.
         self._copy: list[bytes] | None = None
         self._copy_size = 0
+        self._limit = maxsize
+        self._excess: Callable[[], GatewayError] | None = None
+
+    def bound(self, limit: int, excess: Callable[[], GatewayError]) -> None:
+        """Take no more than `limit` bytes in all; `excess` makes what is wrong when more come."""
+        if limit < self._limit:
+            self._limit, self._excess = limit, excess
 
     def feed(self, data: bytes) -> None:
-        """Take what the client sent."""
+        """Take what the client sent. Raises what is wrong, and passes nothing on, when that is more than may come."""
         self.received += len(data)
+        if self.received > self._limit and self._excess is not None:
+            raise self._excess()
         if self._sink is not None:
             if self._copy is not None:
                 self._remember(data)

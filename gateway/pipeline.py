@@ -181,6 +181,9 @@ async def _refuse(exchange: Exchange, error: GatewayError, snapshot: Snapshot) -
     if exchange.responded:
         relay.break_off(exchange)
         return
+    if exchange.route is snapshot.no_route:  # it has met no gate: the listener's changes of fields are for it, too
+        for gate in snapshot.no_route.gates:
+            gate.check(exchange, exchange.started)
     answer = problem(error, exchange.correlation_id)
     if snapshot.egress and isinstance(error, BreakerOpen):
         answer.headers.append(_NO_RETRY)

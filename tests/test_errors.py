@@ -9,7 +9,16 @@ from collections.abc import Iterator
 import pytest
 
 from gateway import errors
-from gateway.errors import BreakerOpen, GatewayError, InternalError, MethodNotAllowed, NoRoute, PoolExhausted, problem
+from gateway.errors import (
+    BreakerOpen,
+    GatewayError,
+    InternalError,
+    MethodNotAllowed,
+    NoRoute,
+    PoolExhausted,
+    UnsupportedMediaType,
+    problem,
+)
 
 # RFC 9209, section 2.3, and the registry that it opened.
 _REGISTERED = """
@@ -36,6 +45,8 @@ LEAVES = [error for error in under(GatewayError) if not error.__subclasses__()]
 def make(error: type[GatewayError]) -> GatewayError:
     if error is MethodNotAllowed:
         return MethodNotAllowed(("GET", "POST"))
+    if error is UnsupportedMediaType:
+        return UnsupportedMediaType(("application/json", "text/*"))
     return BreakerOpen("", 7) if error is BreakerOpen else error()
 
 

@@ -216,7 +216,10 @@ class RequestReader:
     def on_body(self, data: bytes) -> None:
         """A piece of the request's body."""
         if self.body is not None:
-            self.body.feed(data)
+            try:
+                self.body.feed(data)
+            except GatewayError as error:
+                self.spoil(error)
 
     def on_message_complete(self) -> None:
         """The request is whole (llhttp says so too early where an upgrade is asked for)."""

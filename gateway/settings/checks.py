@@ -6,9 +6,11 @@ not of the expected shape is passed over, because the models say so already.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from itertools import product
 from typing import Any
 
+from gateway.policies.correlation import Correlation
 from gateway.settings.listener import Egress, Ingress
 from gateway.settings.mistakes import shown, suggestion
 from gateway.settings.reading import Loc
@@ -28,6 +30,7 @@ def check(data: dict[str, Any]) -> Found:
     for key in LISTENERS:
         yield from _names(key, _routes(data, key))
         yield from _upstreams(key, _routes(data, key), data)
+    yield from _correlation_header(data)
     yield from _addresses(data)
 
 
@@ -61,6 +64,41 @@ def _upstreams(listener: str, routes: list[tuple[int, dict[str, Any]]], data: di
         if isinstance(name, str) and name not in upstreams:
             message = f"no upstream is named {shown(name)}{suggestion(name, upstreams)}"
             yield (listener, "routes", index, "upstream"), message
+
+
+def _correlation_header(data: dict[str, Any]) -> Found:
+    """The one field that `headers` must leave alone and whose name the file itself chooses."""
+    written = _at(data, "correlation", "header")
+    name = _folded(written if isinstance(written, str) else Correlation.model_fields["header"].default)
+    for key in LISTENERS:
+        yield from _changes_of(name, (key,), data.get(key))
+        for index, route in _routes(data, key):
+            yield from _changes_of(name, (key, "routes", index), route)
+
+
+def _changes_of(name: str, loc: Loc, section: Any) -> Found:
+    for way, how in product(("request", "response"), ("set", "add", "remove")):
+        changed = _at(section, "headers", way, how)
+        named: Iterable[tuple[str | int, Any]] = (
+            enumerate(changed) if isinstance(changed, list) else [(one, one) for one in _keys(changed)]
+        )
+        for place, field in named:
+            if isinstance(field, str) and _folded(field) == name:
+                yield (*loc, "headers", way, how, place), "this field carries the correlation id"
+
+
+def _at(section: Any, *keys: str) -> Any:
+    for key in keys:
+        section = section.get(key) if isinstance(section, dict) else None
+    return section
+
+
+def _keys(value: Any) -> list[str]:
+    return list(value) if isinstance(value, dict) else []
+
+
+def _folded(name: str) -> str:
+    return name.lower().replace("_", "-")
 
 
 def _addresses(data: dict[str, Any]) -> Found:

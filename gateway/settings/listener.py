@@ -7,6 +7,10 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
+from gateway.policies.headers import WAYS as HEADERS_WAYS
+from gateway.policies.headers import Headers
+from gateway.policies.request import WAYS as REQUEST_WAYS
+from gateway.policies.request import RequestGuards
 from gateway.policies.timeout import WAYS as TIMEOUT_WAYS
 from gateway.policies.timeout import TimeoutOverride
 from gateway.settings import pattern
@@ -15,9 +19,7 @@ from gateway.settings.types import Duration, Section, Size, Text, Whole, parse_n
 from gateway.settings.values import Address, Network, parse_address, parse_network
 
 #: Policies of the contract that come with later versions, on a listener and on a route.
-POLICIES_NOT_YET = frozenset(
-    {"cache", "coalesce", "flags", "headers", "in_flight", "rate_limit", "request", "require", "retry", "when"}
-)
+POLICIES_NOT_YET = frozenset({"cache", "coalesce", "flags", "in_flight", "rate_limit", "require", "retry", "when"})
 
 # What llhttp, and so the gateway, can read; RFC 9110, section 9, and the registry of methods.
 _METHOD_NAMES = (
@@ -78,6 +80,10 @@ class Route(Section):
     """Leading segments of the path that the upstream does not get to see."""
     timeout: Annotated[TimeoutOverride, TIMEOUT_WAYS] = TimeoutOverride()
     """What differs from the upstream's and the listener's timeouts."""
+    headers: Annotated[Headers | None, HEADERS_WAYS] = Headers()
+    """Header fields to change, after the listener's changes; `false` for neither."""
+    request: Annotated[RequestGuards, REQUEST_WAYS] = RequestGuards()
+    """What requests must keep to, where it differs from the listener's; `false` for nothing."""
 
     @field_validator("strip_prefix")
     @classmethod
@@ -128,6 +134,10 @@ class Listener(Section):
     """What it takes from its clients."""
     timeout: Annotated[TimeoutOverride, TIMEOUT_WAYS] = TimeoutOverride()
     """What differs from the upstreams' timeouts, for all its routes."""
+    headers: Annotated[Headers | None, HEADERS_WAYS] = Headers()
+    """Header fields to change, for all its routes."""
+    request: Annotated[RequestGuards, REQUEST_WAYS] = RequestGuards()
+    """What requests must keep to, for all its routes."""
     routes: Annotated[tuple[Route, ...], Field(min_length=1, max_length=1000), AfterValidator(_named)]
     """Tried in the order written."""
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, get_args
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler, GetJsonSchemaHandler
+from pydantic.fields import FieldInfo
 from pydantic_core import CoreSchema, core_schema
 
 from gateway.settings import values
@@ -229,17 +230,21 @@ def sections_in(annotation: Any) -> Iterator[type[Section]]:
 class Alternative:
     """A mapping that may also be written otherwise: `false` for none, or one value where `short` reads it.
 
-    `false` becomes what `none` makes; `short`, if there is one, becomes a mapping with the one key `key`.
+    `false` becomes what `none` makes; `short`, if there is one, becomes a mapping with the one key `key`. Where
+    `true` is set, `true` becomes a mapping that says nothing, so that all defaults hold.
     """
 
     none: Callable[[], Any] = lambda: None
     short: Kind | None = None
     key: str = ""
+    true: bool = False
 
     def read(self, value: Any) -> Any:
         """Bring the other ways into the form of a mapping."""
         if value is None or is_off(value):
             return self.none()
+        if self.true and (value is True or (isinstance(value, str) and value in values.TRUE)):
+            return {}
         if self.short is not None and isinstance(value, (str, int, float)):
             return {self.key: self.short.check(value)}
         return value
@@ -249,7 +254,42 @@ class Alternative:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
         short = self.short.json_schemas() if self.short is not None else []
+        if self.true:
+            short.append({"const": True})
         return {"anyOf": [handler(schema), *short, {"const": False}, VARIABLE]}
+
+
+@dataclass(frozen=True, slots=True)
+class Several:
+    """A list that may be written as its one item. `off` allows `false`, which is an empty list."""
+
+    off: bool = False
+
+    def read(self, value: Any) -> Any:
+        """Bring the other ways into the form of a list."""
+        if self.off and is_off(value):
+            return ()
+        return value if value is None or isinstance(value, (list, tuple)) else (value,)
+
+    def written(self, value: Any) -> Any:
+        """A list as the file writes it, its one item without brackets."""
+        items = [str(item) for item in value]
+        return items[0] if len(items) == 1 else items
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_before_validator_function(self.read, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
+        several = handler(schema)
+        ways = [several["items"], several, VARIABLE]
+        if self.off:
+            ways.append({"const": False})
+        return {"anyOf": [way for at, way in enumerate(ways) if way not in ways[:at]]}
+
+
+def keys_of(section: type[Section]) -> dict[str, FieldInfo]:
+    """A section's fields by the keys that the file has for them: a key may be a word that Python keeps to itself."""
+    return {field.alias or name: field for name, field in section.model_fields.items()}
 
 
 def parse_name(text: str) -> str:
