@@ -38,8 +38,8 @@ class Limit:
         self.rate = rate
         self.calendar = calendar
         self.shadow = shadow
-        #: What all of this rule's keys begin with.
-        self.prefix = id.encode() + b"\x00"
+        #: What all of this rule's keys begin with. A quota's and a rate's numbers mean different things.
+        self.prefix = id.encode() + (b"\x00" if calendar is None else b"\x01\x00")
 
 
 class Charge(NamedTuple):
