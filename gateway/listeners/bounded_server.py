@@ -28,23 +28,50 @@ STOP_TIMEOUT = 1.0
 #: aiohttp would tell its own version and Python's.
 _ON_ALL = {"Cache-Control": "no-store", "Server": "gateway"}
 
+#: Where a request keeps whether its body was read.
+_READ = web.RequestKey("body_was_read", bool)
+
 _logger = logging.getLogger(__name__)
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
-def problem(status: int, detail: str, headers: dict[str, str] | None = None) -> web.Response:
-    """An error as RFC 9457 has it. `detail` is ours, and never repeats what the client sent."""
+def problem(
+    status: int, detail: str, headers: dict[str, str] | None = None, errors: list[dict[str, str]] | None = None
+) -> web.Response:
+    """An error as RFC 9457 has it. `detail` is ours, and never repeats what the client sent.
+
+    `errors`, where there are several, says of each what is wrong where (section 3's example of an extension).
+    """
     title = HTTPStatus(status).phrase
+    said: dict[str, object] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    if errors:
+        said["errors"] = errors
     return web.Response(
-        status=status,
-        body=orjson.dumps({"type": "about:blank", "title": title, "status": status, "detail": detail}),
-        content_type="application/problem+json",
-        headers=headers,
+        status=status, body=orjson.dumps(said), content_type="application/problem+json", headers=headers
     )
 
 
+async def read_body(request: web.Request, most: int) -> bytes | None:
+    """A request's body; None when it has more than `most` bytes. Its time is within that of the exchange.
+
+    Whoever waits for a 100 (RFC 9110, section 10.1.1) gets it here, when the body is wanted indeed.
+    """
+    length = request.content_length
+    if length is not None and length > most:
+        return None
+    if request.headers.get("Expect", "").lower() == "100-continue" and request.transport is not None:
+        request.transport.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    body = bytearray()
+    async for part in request.content.iter_any():
+        body += part
+        if len(body) > most:
+            return None
+    request[_READ] = True
+    return bytes(body)
+
+
 class BoundedServer:
-    """Serves handlers that take no request body. `connections` is how many clients it talks to at a time."""
+    """Serves handlers, which take no request body but by `read_body`. `connections` is how many clients it serves."""
 
     def __init__(self, app: web.Application, connections: int) -> None:
         app.middlewares.append(_within_bounds)
@@ -182,6 +209,6 @@ async def _answer(request: web.Request, handler: Handler) -> web.StreamResponse:
     except Exception:
         _logger.exception("a handler failed")
         response = problem(500, "A fault of ours.")
-    if request.body_exists:
+    if request.body_exists and not request.get(_READ):
         response.force_close()  # so that the rest of the body is not waited for
     return response

@@ -1,0 +1,207 @@
+"""What the admin API needs of the running gateway, and the values that both speak in.
+
+The values are what the API answers, key by key: schemas.py describes each to its users, and a test holds the two
+together. A key that stands here stays; new ones may come. Times are in seconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, TypedDict
+
+
+class NotThere(LookupError):
+    """Nothing has this name; the text says what there is instead, and never repeats what was asked for."""
+
+
+class Unavailable(Exception):
+    """The shared state does not answer, so this cannot be done now."""
+
+
+class BreakerSettings(TypedDict):
+    """A breaker's part of the config."""
+
+    failures: int
+    reset: float
+    successes: int
+    statuses: list[int]
+    share: float | None
+    window: float
+    min_calls: int
+
+
+class Breaker(TypedDict):
+    """How a breaker stands. `held`: opened by hand, and so until it is closed by hand."""
+
+    name: str
+    state: Literal["closed", "half_open", "open"]
+    held: bool
+    failures: int
+    successes: int
+    retry_after: int | None
+    settings: BreakerSettings
+
+
+class RuleCounts(TypedDict):
+    """What a rate rule has decided since the process began, by the words that the metrics have too."""
+
+    allowed: int
+    refused: int
+    blocked: int
+    shadow_refused: int
+    skipped: int
+    fallback: int
+
+
+class BlockSettings(TypedDict):
+    """When a rule blocks a key: refused `after` times `within` so long, for so long."""
+
+    after: int
+    within: float
+    # "for" is a word of Python's.
+    seconds: float
+
+
+class Rule(TypedDict):
+    """A rate rule, its settings and its counts. A calendar quota has no period."""
+
+    id: str
+    listener: str
+    route: str | None
+    name: str
+    limit: int
+    period: float | None
+    calendar: str | None
+    burst: int
+    by: list[str]
+    shared: bool
+    mode: Literal["local", "exact", "leased"]
+    shadow: bool
+    block: BlockSettings | None
+    counts: RuleCounts
+
+
+class CapCounts(TypedDict):
+    """What an in-flight cap has decided since the process began."""
+
+    admitted: int
+    refused: int
+    timed_out: int
+
+
+class Cap(TypedDict):
+    """An in-flight cap and its use; with `by`, one cap for each key, of which `in_flight` is the sum."""
+
+    scope: str
+    name: str
+    limit: int
+    in_flight: int
+    queued: int
+    queue: int
+    wait: float
+    by: list[str]
+    shared: bool
+    adaptive: bool
+    counts: CapCounts
+
+
+class Blocked(TypedDict):
+    """A blocked key: the rule's id, seconds that are left, why, and whether a person did it."""
+
+    key: str
+    rule: str
+    expires_in: float
+    reason: str
+    by_hand: bool
+
+
+class Standing(TypedDict):
+    """How a key stands with a rule. `known`: something of it is remembered; if not, it has its whole burst."""
+
+    rule: str
+    key: str
+    known: bool
+    limit: int
+    remaining: int
+    reset: float
+    blocked: Blocked | None
+
+
+class Breakers(Protocol):
+    """The upstreams' circuit breakers, by their upstreams' names. All but `all` raise NotThere."""
+
+    def all(self) -> list[Breaker]:
+        """Each, in the config's order."""
+
+    def open(self, name: str) -> Breaker:
+        """Hold it open until it is closed by hand."""
+
+    def close(self, name: str) -> Breaker:
+        """Close it; it guards as ever from there on."""
+
+    def reset(self, name: str) -> Breaker:
+        """Begin anew: closed, nothing counted, not held."""
+
+
+class Limits(Protocol):
+    """Rate rules, in-flight caps and blocked keys. A `rule` is an id; what is asked by one raises NotThere."""
+
+    def rules(self) -> list[Rule]:
+        """Every rate rule, in the config's order."""
+
+    def caps(self) -> list[Cap]:
+        """Every in-flight cap, in the config's order."""
+
+    def blocked(self) -> list[Blocked]:
+        """Every blocked key, the first to be free first."""
+
+    def block(self, key: str, rule: str | None, seconds: float, reason: str) -> list[Blocked]:
+        """Block a key with one rule, or with every rule that there is."""
+
+    def unblock(self, key: str, rule: str | None) -> int:
+        """Lift the blocks of a key, all or one rule's; how many there were."""
+
+    async def standing(self, rule: str, key: str) -> Standing:
+        """How a key stands. Raises Unavailable too."""
+
+    async def reset(self, rule: str, key: str | None) -> int:
+        """Forget a key's use, or with None every key's; of how many. Raises Unavailable too."""
+
+
+class Config(Protocol):
+    """The config in force."""
+
+    def shown(self) -> dict[str, Any]:
+        """As a file would have it, every default written out and every secret hidden."""
+
+
+class Process(Protocol):
+    """The process's own life."""
+
+    @property
+    def phase(self) -> str:
+        """`starting`, `ready` or `draining`."""
+
+    def drain(self) -> None:
+        """Begin the end, as SIGTERM does; again changes nothing."""
+
+
+class Events(Protocol):
+    """Who is told of what happens here."""
+
+    def bad_token(self, client: str) -> None:
+        """Somebody came without the token, or with a wrong one."""
+
+    def changed(self, client: str, operation: str, target: dict[str, str]) -> None:
+        """Somebody has changed something: the operation's id, and what of."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """All that the API speaks to."""
+
+    breakers: Breakers
+    limits: Limits
+    config: Config
+    process: Process
+    events: Events

@@ -1,0 +1,38 @@
+"""`/config` and `/drain`: the config in force, and the beginning of the end."""
+
+from __future__ import annotations
+
+import secrets
+
+from gateway.admin import ports
+from gateway.admin.operation import Answer, Call, Operation
+
+
+def operations(config: ports.Config, process: ports.Process) -> list[Operation]:
+    """What can be done with the process."""
+    # Tells a process from the one that comes after it on the same port: whoever waits for its end needs that.
+    instance = secrets.token_hex(8)
+
+    async def shown(_: Call) -> Answer:
+        return Answer({"config": config.shown()})
+
+    async def phase(_: Call) -> Answer:
+        return Answer({"phase": process.phase, "instance": instance})
+
+    async def drain(call: Call) -> Answer:
+        process.drain()
+        return await phase(call)
+
+    return [
+        Operation("getConfig", "GET", "/config", "The config in force, every secret hidden", "Config", shown),
+        Operation("getDrain", "GET", "/drain", "Whether the gateway drains", "Drain", phase),
+        Operation(
+            "drain",
+            "POST",
+            "/drain",
+            "Begin to drain, as SIGTERM does; again changes nothing",
+            "Drain",
+            drain,
+            status=202,
+        ),
+    ]
