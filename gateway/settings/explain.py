@@ -9,7 +9,7 @@ from pydantic import ValidationError
 
 from gateway.settings.mistakes import Mistake, nearest, shown, suggestion
 from gateway.settings.reading import Loc, Place, Reading
-from gateway.settings.types import Section, sections_in
+from gateway.settings.types import Section, keys_of, sections_in
 
 _MAPPING = "must be a mapping (key: value)"
 _LIST = "must be a list, as in [one, two]"
@@ -50,11 +50,11 @@ def _explain(kind: str, loc: Loc, found: Any, reading: Reading, root: type[Secti
 def _unknown(key: str, section: type[Section]) -> str:
     if key in section.NOT_YET:
         return f"{key} is not supported yet"
-    known = {*section.model_fields, *section.NOT_YET}
+    known = {*keys_of(section), *section.NOT_YET}
     near = nearest(key, known)
     if near in section.NOT_YET:
         return f"unknown key {shown(key)}; {near} would be near, which is not supported yet"
-    return f"unknown key {shown(key)}{suggestion(key, section.model_fields)}"
+    return f"unknown key {shown(key)}{suggestion(key, keys_of(section))}"
 
 
 def section_at(loc: Loc, root: type[Section]) -> type[Section]:
@@ -64,7 +64,7 @@ def section_at(loc: Loc, root: type[Section]) -> type[Section]:
         if inside_container:  # a list's index or a name: what it holds is already known
             inside_container = False
             continue
-        annotation = section.model_fields[str(part)].annotation
+        annotation = keys_of(section)[str(part)].annotation
         inside_container = get_origin(annotation) in (tuple, dict)
         section = next(sections_in(annotation))
     return section

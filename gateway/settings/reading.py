@@ -76,14 +76,24 @@ class Reading:
 
     def place(self, loc: Loc) -> Place:
         """Where the value at `loc` is, or what is nearest around it."""
+        loc = self._written(loc)
         while loc not in self.values:
             loc = loc[:-1]
         return self.values[loc]
 
     def key_place(self, loc: Loc) -> Place:
         """Where the key at `loc` is; for a list's item, where the item is."""
-        return self.keys.get(loc) or self.place(loc)
+        return self.keys.get(self._written(loc)) or self.place(loc)
+
+    def _written(self, loc: Loc) -> Loc:
+        """The location in the file: the models see a list of one item where the file has the item alone."""
+        written: Loc = ()
+        for part in loc:
+            if part != 0 or (*written, 0) in self.values:
+                written = (*written, part)
+        return written
 
     def is_settled(self, loc: Loc) -> bool:
         """Whether a mistake on this very thing, or on what it is part of, was noted while reading."""
+        loc = self._written(loc)
         return any(loc[:end] in self.settled for end in range(len(loc) + 1))

@@ -8,7 +8,7 @@ from typing import Any
 from pydantic.fields import FieldInfo
 
 from gateway.settings.root import Settings
-from gateway.settings.types import JsonSchema, Kind, Section, sections_in
+from gateway.settings.types import JsonSchema, Kind, Section, Several, keys_of, sections_in
 
 
 def json_schema() -> JsonSchema:
@@ -17,7 +17,7 @@ def json_schema() -> JsonSchema:
     sections: set[type[Section]] = {Settings, *_below(Settings)}
     for section in sections:
         described = schema if section is Settings else schema["$defs"][section.__name__]
-        for key, field in section.model_fields.items():
+        for key, field in keys_of(section).items():
             _describe(described["properties"][key], field)
     # What a preset may bring, and what one of two sections must.
     upstream = schema["$defs"]["Upstream"]
@@ -37,7 +37,7 @@ def _below(section: type[Section]) -> Iterator[type[Section]]:
 def _describe(described: JsonSchema, field: FieldInfo) -> None:
     """Write a field's default as the file would; leave out what it could not write."""
     default = described.pop("default", None)
-    kinds = [kind for kind in field.metadata if isinstance(kind, Kind)]
+    kinds = [kind for kind in field.metadata if isinstance(kind, (Kind, Several))]
     if default in (None, "", "inherit"):
         if kinds and kinds[0].off and default is None:
             described["default"] = False
