@@ -6,6 +6,7 @@
     │   ├── NoRoute                 404
     │   ├── MethodNotAllowed        405, Allow
     │   ├── HeaderMissing           400
+    │   ├── KeyMissing              400
     │   ├── SlowRequest             408
     │   ├── ContentTooLarge         413
     │   ├── TargetTooLong           414
@@ -13,6 +14,10 @@
     │   └── HeadersTooLarge         431
     ├── Refused                     the gateway protects something; 503, Retry-After
     │   ├── BreakerOpen
+    │   ├── InFlightFull
+    │   ├── CallerInFlightFull      429, RateLimit
+    │   ├── RateLimited             429
+    │   ├── Blocked                 429
     │   ├── PoolExhausted
     │   └── TooManyConnections
     ├── UpstreamError               the upstream failed
@@ -108,6 +113,12 @@ class HeaderMissing(RequestError):
     slug = "header-missing"
 
 
+class KeyMissing(RequestError):
+    """What a limit counts requests by is not in this one, and the limit refuses such."""
+
+    slug = "key-missing"
+
+
 class ContentTooLarge(RequestError):
     """The body is larger than the route takes (RFC 9110, section 15.5.14)."""
 
@@ -159,6 +170,63 @@ class BreakerOpen(Refused):
     slug = "breaker-open"
 
     def __init__(self, detail: str, retry_after: int) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class InFlightFull(Refused):
+    """A cap on requests under way is reached, and its queue is full or was waited in for too long."""
+
+    slug = "in-flight-full"
+
+    def __init__(self, detail: str = "", retry_after: int = 1) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class CallerInFlightFull(Refused):
+    """A caller has as many requests under way as one caller may (RFC 6585, section 4)."""
+
+    status = 429
+    slug = "caller-in-flight-full"
+
+    def __init__(self, name: str, limit: int, retry_after: int) -> None:
+        super().__init__(f"You have reached the in-flight cap {name!r}.")
+        self.retry_after = retry_after
+        self._policy = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        self._limit = limit
+
+    def fields(self) -> Fields:
+        """Retry-After, and the cap as draft-ietf-httpapi-ratelimit-headers has it."""
+        policy = f'{self._policy};q={self._limit};qu="concurrent-requests"'
+        standing = f"{self._policy};r=0;t={self.retry_after}"
+        return [
+            *super().fields(),
+            (b"RateLimit-Policy", policy.encode("ascii")),
+            (b"RateLimit", standing.encode("ascii")),
+        ]
+
+
+class RateLimited(Refused):
+    """A rate limit lets no more through (RFC 6585, section 4); with None nor will it later, so no Retry-After."""
+
+    status = 429
+    proxy_error = "http_request_denied"  # RFC 9209, section 2.3.17: for policy's sake; no connection is lacking
+    slug = "rate-limited"
+
+    def __init__(self, detail: str = "", retry_after: int | None = 1) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
+
+
+class Blocked(Refused):
+    """This caller was refused too often, and so is refused for a while whatever it asks."""
+
+    status = 429
+    proxy_error = "http_request_denied"
+    slug = "blocked"
+
+    def __init__(self, detail: str = "", retry_after: int = 1) -> None:
         super().__init__(detail)
         self.retry_after = retry_after
 

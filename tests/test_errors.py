@@ -11,7 +11,9 @@ import pytest
 from gateway import errors
 from gateway.errors import (
     BreakerOpen,
+    CallerInFlightFull,
     GatewayError,
+    InFlightFull,
     InternalError,
     MethodNotAllowed,
     NoRoute,
@@ -47,6 +49,8 @@ def make(error: type[GatewayError]) -> GatewayError:
         return MethodNotAllowed(("GET", "POST"))
     if error is UnsupportedMediaType:
         return UnsupportedMediaType(("application/json", "text/*"))
+    if error is CallerInFlightFull:
+        return CallerInFlightFull("each", 5, 7)
     return BreakerOpen("", 7) if error is BreakerOpen else error()
 
 
@@ -97,7 +101,7 @@ def test_slugs_tell_all_leaves_apart() -> None:
 @pytest.mark.parametrize("error", LEAVES)
 def test_whoever_may_come_again_is_told_when(error: type[GatewayError]) -> None:
     retry_after = dict(problem(make(error), "").headers).get(b"Retry-After")
-    assert (retry_after is not None) == (error.status == 503)
+    assert (retry_after is not None) == (error.status in (429, 503))
     if retry_after is not None:
         assert int(retry_after) >= 1
 
@@ -106,6 +110,15 @@ def test_their_own_fields() -> None:
     assert dict(problem(MethodNotAllowed(("GET", "PUT")), "").headers)[b"Allow"] == b"GET, PUT"
     assert dict(problem(BreakerOpen("x", 42), "").headers)[b"Retry-After"] == b"42"
     assert dict(problem(PoolExhausted(), "").headers)[b"Retry-After"] == b"1"
+    assert dict(problem(InFlightFull("x", 9), "").headers)[b"Retry-After"] == b"9"
+
+
+def test_a_caller_is_told_of_its_cap_as_the_draft_has_it() -> None:
+    """draft-ietf-httpapi-ratelimit-headers, sections 3 and 4; the name is a string as RFC 9651 writes it."""
+    fields = dict(problem(CallerInFlightFull('a "b" \\c', 25, 3), "").headers)
+    assert fields[b"RateLimit-Policy"] == rb'"a \"b\" \\c";q=25;qu="concurrent-requests"'
+    assert fields[b"RateLimit"] == rb'"a \"b\" \\c";r=0;t=3'
+    assert fields[b"Retry-After"] == b"3"
 
 
 def test_what_is_said_of_a_case_takes_the_place_of_the_general() -> None:
