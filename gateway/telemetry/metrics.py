@@ -53,6 +53,7 @@ class Metrics:
         self._upstreams: dict[str, UpstreamMetrics] = {}
         self._listeners: dict[str, ListenerMetrics] = {}
         self._dropped_lines: dict[str, Callable[[], int]] = {}
+        self._sources: dict[str, Callable[[], Iterable[Family | HistogramFamily]]] = {}
 
     def listener(self, name: str) -> ListenerMetrics:
         """The part of one listener."""
@@ -82,6 +83,10 @@ class Metrics:
         """Ask `count` at each scrape how many lines the log named `log` has dropped so far."""
         self._dropped_lines[log] = count
 
+    def watch(self, name: str, source: Callable[[], Iterable[Family | HistogramFamily]]) -> None:
+        """Ask `source` for families of its own at each scrape, on the event loop; one of the same name is replaced."""
+        self._sources[name] = source
+
     def snapshot(self) -> Snapshot:
         """Everything as it stands. Call it on the event loop."""
         return [
@@ -90,6 +95,7 @@ class Metrics:
             *self._of_listeners(),
             Family("gauge", "gateway_in_flight", "Exchanges under way.", ("scope", "name"), self._in_flight()),
             *self._of_process(),
+            *(family for source in self._sources.values() for family in source()),
         ]
 
     def _of_routes(self) -> Iterator[Family | HistogramFamily]:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from gateway.exchange import Client, Exchange, RequestBody
 from gateway.rules.request_head import RequestHead
 from gateway.rules.trace_context import Trace
-from gateway.telemetry.access_log import AccessLog
+from gateway.telemetry.access_log import AT_ONCE, DELAY, AccessLog
 from gateway.telemetry.log import Log
 from gateway.telemetry.metrics import Metrics
 from tests.telemetry.sinks import Pipe, wait_until
@@ -190,6 +190,7 @@ async def test_a_pipe_that_never_drains_does_not_hold_the_loop_up(tmp_path: Path
             if number % 100 == 0:
                 await asyncio.sleep(0)
         assert worst < 1, "a request waited for the log"
+        await asyncio.sleep(3 * DELAY)  # until the last of them are lines
         dropped = _dropped(metrics)["access"]
         assert dropped > total / 2
         assert access.health() == ("degraded", "access lines are being dropped: the sink is slow")
@@ -206,6 +207,19 @@ async def test_a_pipe_that_never_drains_does_not_hold_the_loop_up(tmp_path: Path
     ]
     assert events[0]["reason"] == "the sink is slow"
     assert events[1]["dropped"] == dropped
+
+
+async def test_lines_come_in_order_at_once_and_after_a_while(tmp_path: Path) -> None:
+    logs = _Logs(tmp_path)
+    for number in range(AT_ONCE + 3):
+        exchange = _exchange()
+        exchange.status = number
+        logs.access.write(exchange, 1000.1)
+    await asyncio.sleep(3 * DELAY)
+    first = logs.access_path.read_text().splitlines()
+    assert [json.loads(line)["status"] for line in first] == list(range(AT_ONCE + 3))
+    logs.access.write(_exchange(), 1000.1)
+    assert len(logs.text().splitlines()) == AT_ONCE + 4, "closing leaves nothing behind"
 
 
 def test_a_reader_that_has_left_is_one_operational_line(tmp_path: Path) -> None:
