@@ -8,62 +8,16 @@ depend on how quick a machine is uses a token a second.
 from __future__ import annotations
 
 import asyncio
-from secrets import token_hex
-from typing import Any, Protocol
 
 import pytest
 
-from gateway.rules.gcra import Rate, Standing
-from gateway.state.ports import Charge, Limit, SharedBuckets
-
-#: A sleep this much longer than needed is surely long enough, whatever a clock's grain is.
-GRAIN = 0.002
-
-
-class Subject(Protocol):
-    """An implementation and its clock."""
-
-    buckets: SharedBuckets
-
-    def now(self) -> float:
-        """Monotonic seconds."""
-
-    def wall(self) -> float:
-        """Seconds since the epoch, by the clock that quotas go by."""
-
-    async def sleep(self, seconds: float) -> None:
-        """Let time pass."""
+from gateway.rules.gcra import Rate
+from gateway.state.ports import Charge, Limit
+from tests.state.contract_quotas import QuotasContract
+from tests.state.subject import GRAIN, Subject, left, one, rule
 
 
-class Windows:
-    """A calendar of equal windows, the first of which begins at `origin`."""
-
-    def __init__(self, length: int, origin: int) -> None:
-        self._length = length
-        self._origin = origin
-
-    def window(self, wall: float) -> tuple[float, float]:
-        start = (wall - self._origin) // self._length * self._length + self._origin
-        return start, start + self._length
-
-
-def rule(limit: int, period: float, burst: int | None = None, **more: Any) -> Limit:
-    """A rule with a name that no other test has."""
-    return Limit(f"contract/{token_hex(8)}", Rate(limit, period, limit if burst is None else burst), **more)
-
-
-async def one(subject: Subject, limit: Limit, cost: int = 1, key: bytes = b"k") -> Standing:
-    [standing] = await subject.buckets.take([Charge(limit, key, cost)])
-    return standing
-
-
-async def left(subject: Subject, limit: Limit, key: bytes = b"k") -> int:
-    """Tokens left, all of them where nothing is known."""
-    standing = await subject.buckets.look(limit, key)
-    return limit.rate.burst if standing is None else standing.remaining
-
-
-class BucketsContract:
+class BucketsContract(QuotasContract):
     """Inherited by each implementation's tests."""
 
     # ---- rates
@@ -327,77 +281,3 @@ class BucketsContract:
         assert (taken, standing.allowed, standing.remaining) == (0, False, 2)
         assert (await subject.buckets.take_some(limit, b"k", 20, 11))[1].retry_after == -1
         assert (await subject.buckets.take_some(limit, b"k", 2, 2))[0] == 2
-
-    # ---- quotas
-
-    async def test_a_quota_is_as_many_as_written_and_not_one_more(self, subject: Subject) -> None:
-        calendar = Windows(86_400, int(subject.wall()) - 1000)
-        limit = rule(3, 1, 1, calendar=calendar)  # burst and period mean nothing
-        standings = [await one(subject, limit) for _ in range(4)]
-        assert [s[:2] for s in standings] == [(True, 2), (True, 1), (True, 0), (False, 0)]
-        assert [s.retry_after for s in standings[:3]] == [0, 0, 0]
-        assert standings[3].retry_after == pytest.approx(85_400, abs=5)
-        assert [s.reset for s in standings] == pytest.approx([85_400] * 4, abs=5)
-        assert (await one(subject, limit, 4)).retry_after == -1
-
-    async def test_a_quota_begins_anew_with_its_window(self, subject: Subject) -> None:
-        limit = rule(2, 1, calendar=Windows(1, 0))
-        await subject.sleep(1.0 - subject.wall() % 1 + GRAIN)
-        assert [(await one(subject, limit)).allowed for _ in range(2)] == [True, True]
-        refused = await one(subject, limit)
-        assert not refused.allowed
-        assert 0 < refused.retry_after <= 1
-        await subject.sleep(refused.retry_after + GRAIN)
-        assert [(await one(subject, limit)).allowed for _ in range(3)] == [True, True, False]
-
-    async def test_a_quota_and_a_rate_pass_together_or_not(self, subject: Subject) -> None:
-        quota = rule(3, 1, calendar=Windows(86_400, int(subject.wall()) - 1000))
-        rate = rule(60, 60, 1)
-        for charges in (
-            [Charge(quota, b"k", 1), Charge(rate, b"k", 1)],
-            [Charge(rate, b"k", 1), Charge(quota, b"k", 1)],
-        ):
-            await subject.buckets.forget(rate, b"k")
-            await subject.buckets.forget(quota, b"k")
-            assert all(s.allowed for s in await subject.buckets.take(charges))
-            refused = {
-                charge.limit: s for charge, s in zip(charges, await subject.buckets.take(charges), strict=True)
-            }
-            assert (refused[quota].allowed, refused[quota].remaining) == (True, 2)
-            assert not refused[rate].allowed
-            standing = await subject.buckets.look(quota, b"k")
-            assert standing is not None
-            assert standing.remaining == 2
-
-    async def test_a_big_quota_is_exact(self, subject: Subject) -> None:
-        limit = rule(10**12, 1, calendar=Windows(86_400, int(subject.wall()) - 1000))
-        assert (await one(subject, limit, 10**9)).remaining == 10**12 - 10**9
-        assert (await one(subject, limit, 1)).remaining == 10**12 - 10**9 - 1
-        assert (await one(subject, limit, 10**12 - 10**9 - 1)).remaining == 0
-        assert not (await one(subject, limit, 1)).allowed
-
-    async def test_other_than_take_with_a_quota(self, subject: Subject) -> None:
-        limit = rule(10, 1, calendar=Windows(86_400, int(subject.wall()) - 1000))
-        assert await subject.buckets.look(limit, b"k") is None
-        assert (await subject.buckets.take_some(limit, b"k", 4, 1))[0] == 4
-        await subject.buckets.give_back([Charge(limit, b"k", 3)], 100.0)  # nothing drains within a window
-        standing = await subject.buckets.look(limit, b"k")
-        assert standing is not None
-        assert standing[:2] == (True, 9)
-        await subject.buckets.give_back([Charge(limit, b"k", 1)], 2000.0)  # of the window before
-        assert (await one(subject, limit, 0)).remaining == 9
-        await subject.buckets.force(Charge(limit, b"k", 20))
-        assert (await one(subject, limit))[:2] == (False, 0)
-        taken, standing = await subject.buckets.take_some(limit, b"k", 4, 1)
-        assert (taken, standing.allowed) == (0, False)
-        assert await subject.buckets.forget(limit, None) == 1
-        assert (await one(subject, limit, 10)).allowed
-
-    async def test_a_quota_that_was_a_rate_begins_full(self, subject: Subject) -> None:
-        rate = rule(60, 60, 1)
-        quota = Limit(rate.id, rate.rate, calendar=Windows(86_400, int(subject.wall()) - 1000))
-        await one(subject, rate)
-        assert (await one(subject, quota, 60)).remaining == 0
-        assert not (await one(subject, rate)).allowed
-        assert await subject.buckets.forget(rate, None) == 1
-        assert (await one(subject, rate)).allowed
