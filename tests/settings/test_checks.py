@@ -89,8 +89,34 @@ def test_they_are_found_beside_the_mistakes_inside_the_sections() -> None:
 
 
 @pytest.mark.parametrize(
+    ("header", "found"),
+    [
+        ("", ["4:31", "6:69"]),
+        ("correlation: {header: x-b}", ["5:21"]),
+        ("correlation: {header: X-Z}", []),
+    ],
+)
+def test_the_correlation_ids_field_is_not_changed(header: str, found: list[str]) -> None:
+    """Here lines and columns are those of the value, or of the list's item."""
+    text = f"""\
+        ingress:
+          headers:
+            request:
+              set: {{x_correlation-id: a, X-C: c}}
+              remove: [X-A, X-B]
+          routes: [{{path: /**, upstream: app, headers: {{response: {{remove: [X-Correlation-ID]}}}}}}]
+        upstreams:
+          app: {{url: http://127.0.0.1:3000}}
+        {header}
+    """
+    assert mistakes(text) == [f"{place}: this field carries the correlation id" for place in found]
+
+
+@pytest.mark.parametrize(
     "text",
     [
+        "ingress: {routes: [{headers: {request: {set: [], remove: {}}, response: 1}}], headers: []}",
+        "ingress: {headers: {request: {set: {}, remove: [[]]}}}\ncorrelation: {header: []}",
         "ingress: 1",
         "ingress: []",
         "ingress: {routes: 1}",

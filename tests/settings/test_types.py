@@ -76,6 +76,7 @@ class Inner(Section):
 
 class Outer(Section):
     short: Annotated[Inner | None, Alternative(short=Duration(), key="total")] = None
+    true: Annotated[Inner | None, Alternative(true=True)] = None
     items: tuple[Inner, ...] = ()
 
 
@@ -85,6 +86,10 @@ def test_an_alternative_brings_other_ways_into_the_form_of_a_mapping() -> None:
     assert Outer.model_validate({"short": "false"}).short is None
     assert Outer.model_validate({"short": False}).short is None
     assert Outer(short=Inner(total=4)).short == Inner(total=4)
+    assert [Outer.model_validate({"true": value}).true for value in ("true", True, {})] == [Inner()] * 3
+    assert [Outer.model_validate({"true": value}).true for value in ("false", False)] == [None] * 2
+    with pytest.raises(ValidationError):
+        Outer.model_validate({"short": "true"})
 
 
 def test_sections_are_frozen_and_know_their_keys() -> None:
