@@ -15,7 +15,7 @@ from gateway.errors import (
     UnsupportedMediaType,
 )
 from gateway.exchange import Exchange
-from gateway.rules import field_syntax, media_type
+from gateway.rules import field_lines, field_syntax, media_type
 from gateway.rules.media_type import MediaRanges
 from gateway.rules.request_head import RequestHead
 from gateway.settings.types import Alternative, Section, Size, Text, Whole
@@ -73,20 +73,20 @@ class RequestGate:
             return HeadersTooLarge(f"More than {self._max_headers} header fields are not taken here.")
         if self._max_header_size is not None and field_size(head, self._max_header_size) > self._max_header_size:
             return HeadersTooLarge(f"More than {self._max_header_size} bytes of header fields are not taken here.")
+        has_body = bool(head.length) or head.chunked
+        names = field_lines.names(head.kept) if self._required or (self._types is not None and has_body) else []
         for name, lower in self._required:
-            if not any(head.values(lower)):
+            if not any(_values(head, names, lower)):
                 return HeaderMissing(f"The header field {name} is needed here.")
-        if head.length or head.chunked:
-            return self._check_body(exchange)
-        return None
+        return self._check_body(exchange, names) if has_body else None
 
     async def wait(self, exchange: Exchange) -> None:
         """Nothing here waits."""
 
-    def _check_body(self, exchange: Exchange) -> GatewayError | None:
+    def _check_body(self, exchange: Exchange, names: list[bytes]) -> GatewayError | None:
         head = exchange.head
         if self._types is not None:
-            stated = media_type.essence(head.values(b"content-type"))
+            stated = media_type.essence(_values(head, names, b"content-type"))
             if stated is None or not self._types.has(stated):
                 return UnsupportedMediaType(self._wanted)
         if self._max_body is not None:
@@ -106,6 +106,13 @@ def gate(listener: RequestGuards, route: RequestGuards) -> RequestGate | None:
     return RequestGate(guards) if any(value is not None for _, value in guards) else None
 
 
+def _values(head: RequestHead, names: list[bytes], name: bytes) -> list[bytes]:
+    """As `head.values`, quicker where several fields are looked for; `names` are those of the kept ones."""
+    if name in head.noted:
+        return head.noted[name]
+    return [head.kept[4 * place + 2] for place, one in enumerate(names) if one == name] if name in names else []
+
+
 def field_count(head: RequestHead, enough: int) -> int:
     """How many header fields a request has; not counted to the end where it has at most `enough`.
 
@@ -113,14 +120,14 @@ def field_count(head: RequestHead, enough: int) -> int:
     """
     kept, noted = head.kept, head.noted
     most = len(kept) // 4 + sum(map(len, noted.values()))
-    return most if most <= enough else most - sum(name.lower() in noted for name in kept[::4])
+    return most if most <= enough else most - sum(name in noted for name in field_lines.names(kept))
 
 
 def field_size(head: RequestHead, enough: int) -> int:
     """How many bytes of header fields it has, with their line ends; as `field_count`."""
     kept, noted = head.kept, head.noted
-    most = sum(map(len, kept)) + sum(len(name) + len(value) + 4 for name, values in noted.items() for value in values)
+    most = len(b"".join(kept)) + sum(len(name) + len(value) + 4 for name, values in noted.items() for value in values)
     if most <= enough:
         return most
-    passed = {name.lower() for name in kept[::4]}.intersection(noted)
+    passed = noted.keys() & field_lines.names(kept)
     return most - sum(len(name) + len(value) + 4 for name in passed for value in noted[name])

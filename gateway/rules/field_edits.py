@@ -15,7 +15,7 @@ from gateway.rules.request_head import RequestHead
 Fields = tuple[tuple[bytes, bytes], ...]
 
 #: Which names are one: those that differ in case only, for what goes to clients.
-PLAIN = bytes(range(256)).lower()
+PLAIN = field_lines.LOWER
 #: For what goes to an app, `_` is `-` too: to a CGI-style app (WSGI, PHP) both are the same variable.
 LIKE_CGI = PLAIN.replace(b"_", b"-")
 
@@ -55,18 +55,17 @@ class Edits:
         """The fields after the change; what is not named stays as it is, and in its order."""
         if not self.gone:
             return pieces + self._pieces
-        table = self.table
-        return self.left(pieces, [name.translate(table) for name in pieces[::4]])
+        return self.left(pieces, field_lines.names(pieces, self.table))
 
     def left(self, pieces: Pieces, names: list[bytes]) -> Pieces:
         """The same, where the names are there already as `table` makes them."""
         gone = self.gone
         if gone.isdisjoint(names):
             return pieces + self._pieces
-        out: Pieces = []
-        for place, name in enumerate(names):
-            if name not in gone:
-                out += pieces[4 * place : 4 * place + 4]
+        out = pieces.copy()
+        for place in range(len(names) - 1, -1, -1):
+            if names[place] in gone:
+                del out[4 * place : 4 * place + 4]
         out += self._pieces
         return out
 
@@ -99,7 +98,7 @@ class ResponseEdits:
     `but_ours` names fields (lower-case) that are left alone in the gateway's own refusals.
     """
 
-    __slots__ = ("_default_names", "_defaults", "_edits", "_ours")
+    __slots__ = ("_all_defaults", "_default_names", "_defaults", "_edits", "_ours")
 
     def __init__(self, edits: Edits, defaults: Fields = (), but_ours: frozenset[bytes] = frozenset()) -> None:
         self._ours: ResponseEdits | None = None
@@ -112,17 +111,17 @@ class ResponseEdits:
         self._edits = Edits(edits.table, edits.gone, edits.fields + always)
         self._defaults = [(field[0].lower(), field_lines.of([field])) for field in missing if field not in always]
         self._default_names = frozenset(name for name, _ in self._defaults)
+        self._all_defaults = [piece for _, default in self._defaults for piece in default]
 
     def __call__(self, pieces: Pieces) -> Pieces:
         """The fields after the change, as a new list."""
-        names = [name.lower() for name in pieces[::4]]
+        names = field_lines.names(pieces)
         if self._ours is not None and _PROXY_STATUS in names and _is_ours(pieces, names):
             return self._ours(pieces)
         out = self._edits.left(pieces, names)
         if self._defaults:
             if self._default_names.isdisjoint(names):
-                for _, default in self._defaults:
-                    out += default
+                out += self._all_defaults
             else:
                 for name, default in self._defaults:
                     if name not in names:

@@ -13,6 +13,9 @@ Pieces = list[bytes]
 COLON = b": "
 END = b"\r\n"
 
+#: For `names`.
+LOWER = bytes(range(256)).lower()
+
 
 def keep(pieces: Pieces, name: bytes, value: bytes) -> None:
     """Add a field. (The two hot loops do this without the call.)"""
@@ -22,6 +25,11 @@ def keep(pieces: Pieces, name: bytes, value: bytes) -> None:
 def pairs(pieces: Pieces) -> Iterator[tuple[bytes, bytes]]:
     """The fields again, as names and values."""
     return zip(pieces[0::4], pieces[2::4], strict=True)
+
+
+def names(pieces: Pieces, table: bytes = LOWER) -> list[bytes]:
+    """The fields' names in lower case, or as another table translates them; quicker so than one by one."""
+    return b":".join(pieces[::4]).translate(table).split(b":") if pieces else []
 
 
 def without(pieces: Pieces, names: frozenset[bytes]) -> Pieces:
