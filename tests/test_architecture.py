@@ -86,7 +86,7 @@ NOT_IN_RULES = {
 LAZY = {"settings/__init__.py", "cli/main.py"}
 
 #: Pages of the reference that are about no policy.
-SECTIONS = {"README", "values", "routes", "listeners", "upstreams", "drain", "metrics", "log"}
+SECTIONS = {"README", "admin", "values", "routes", "listeners", "upstreams", "drain", "metrics", "log"}
 
 #: Files whose tests are another's.
 TESTED_WITH = {"rules/forwarded.py": "rules/client_address.py", "upstreams/upstream.py": "upstreams/forward.py"}

@@ -14,6 +14,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from gateway.settings.admin import Admin
     from gateway.settings.advice import warnings
     from gateway.settings.listener import Egress, Ingress, Limits, Listener, Route
     from gateway.settings.loader import for_app, load, loads
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Address",
+    "Admin",
     "ConfigError",
     "Drain",
     "Egress",
@@ -49,6 +51,7 @@ __all__ = [
 ]
 
 _HOMES = {
+    "admin": ("Admin",),
     "advice": ("warnings",),
     "listener": ("Egress", "Ingress", "Limits", "Listener", "Route"),
     "loader": ("for_app", "load", "loads"),

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from gateway.settings.advice import advise
 from gateway.settings.checks import check
+from gateway.settings.display import variables
 from gateway.settings.document import LARGEST, Scalar, Unreadable, compose, decode
 from gateway.settings.explain import explain
 from gateway.settings.fill import Filler
@@ -65,7 +66,8 @@ def loads(text: str, name: str, env: Mapping[str, str]) -> Settings:
     if mistakes:
         raise ConfigError(mistakes)
     advice = advise(settings, lambda loc: reading.key_place(loc)[0])
-    return settings.warned(Mistake(name, *reading.key_place(loc), message) for loc, message in advice)
+    found = [Mistake(name, *reading.key_place(loc), message) for loc, message in advice]
+    return settings.noted(found, variables(data))
 
 
 def for_app(url: str) -> Settings:

@@ -48,9 +48,14 @@ class Filled(str):
         return self
 
 
+def without_defaults(filled: Filled) -> str:
+    """How the file has it, but for the defaults, which may be secrets too."""
+    return _DEFAULT.sub(":-…}", filled.written)
+
+
 def shown(value: object) -> str:
     """A value as a message may show it: quoted, on one line, not long, and never what a variable held."""
-    text = _DEFAULT.sub(":-…}", value.written) if isinstance(value, Filled) else str(value)
+    text = without_defaults(value) if isinstance(value, Filled) else str(value)
     if len(text) > _LONGEST_SHOWN:
         text = text[: _LONGEST_SHOWN - 1] + "…"
     return repr(text)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field, PrivateAttr
 
 from gateway.policies.correlation import Correlation
+from gateway.settings.admin import Admin
+from gateway.settings.display import displayed
 from gateway.settings.listener import Egress, Ingress
 from gateway.settings.mistakes import Mistake
 from gateway.settings.types import Alternative, Choice, Duration, Section, Switch, Text, parse_name
@@ -45,7 +47,7 @@ class Log(Section):
 class Settings(Section):
     """The config."""
 
-    NOT_YET: ClassVar[frozenset[str]] = frozenset({"admin", "flags", "startup_wait", "state"})
+    NOT_YET: ClassVar[frozenset[str]] = frozenset({"flags", "startup_wait", "state"})
 
     ingress: Annotated[Ingress | None, Alternative()] = None
     """In front of the app."""
@@ -59,18 +61,26 @@ class Settings(Section):
     """How requests are told apart and traced."""
     metrics: Annotated[Metrics | None, Alternative()] = Metrics()
     """The read-only listener; `false` for none."""
+    admin: Annotated[Admin | None, Alternative()] = Admin()
+    """The listener that changes things; `false` for none."""
     log: Log = Log()
     """What the gateway says about itself."""
 
     _warnings: tuple[Mistake, ...] = PrivateAttr(default=())
+    #: What `display.variables` found in the file.
+    _variables: Any = PrivateAttr(default=None)
 
     @property
     def warnings(self) -> tuple[Mistake, ...]:
         """What is allowed but probably not meant, in the file's order."""
         return self._warnings
 
-    def warned(self, warnings: Iterable[Mistake]) -> Settings:
-        """The same with these warnings."""
+    def noted(self, warnings: Iterable[Mistake], variables: Any) -> Settings:
+        """The same with these warnings and with what was filled in."""
         copy = self.model_copy()
-        copy._warnings = tuple(sorted(set(warnings)))  # noqa: SLF001  (our own)
+        copy._warnings, copy._variables = tuple(sorted(set(warnings))), variables  # noqa: SLF001  (our own)
         return copy
+
+    def displayed(self) -> dict[str, Any]:
+        """As a file would have it, with the defaults and without the secrets."""
+        return displayed(self, self._variables)

@@ -21,6 +21,7 @@ EXAMPLES = [
 ]
 # A page's tables of keys, in their order.
 TABLES = {
+    "admin.md": ["Admin"],
     "breaker.md": ["Breaker"],
     "correlation.md": ["Correlation"],
     "drain.md": ["Drain"],

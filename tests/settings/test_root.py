@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.policies.correlation import Correlation
-from gateway.settings import Address, Drain, Log, Metrics
+from gateway.settings import Address, Admin, Drain, Log, Metrics
 from tests.settings.configs import SMALLEST, UPSTREAMS, mistake, read, with_section
 
 
@@ -14,6 +14,7 @@ def test_defaults() -> None:
     assert settings.drain == Drain(delay=5, timeout=20)
     assert settings.correlation == Correlation(header="X-Correlation-ID", sampled=True)
     assert settings.metrics == Metrics(bind=Address("0.0.0.0", 9090))
+    assert settings.admin == Admin(bind=Address("127.0.0.1", 9091), token=None)
     assert settings.log == Log(level="info", format="json", access=True)
 
 
@@ -33,9 +34,12 @@ def test_everything_written() -> None:
 
 
 def test_sections_can_be_off() -> None:
-    settings = read("ingress: false\negress: {routes: [{path: /**, upstream: app}]}\nmetrics: false\n" + UPSTREAMS)
+    settings = read(
+        "ingress: false\negress: {routes: [{path: /**, upstream: app}]}\nmetrics: false\nadmin: false\n" + UPSTREAMS
+    )
     assert settings.ingress is None
     assert settings.metrics is None
+    assert settings.admin is None
 
 
 @pytest.mark.parametrize(
@@ -43,7 +47,6 @@ def test_sections_can_be_off() -> None:
     [
         ("flags: {define: {}}", "6:1: flags is not supported yet"),
         ("state: {}", "6:1: state is not supported yet"),
-        ("admin: {bind: 127.0.0.1:9091}", "6:1: admin is not supported yet"),
         ("startup_wait: 0s", "6:1: startup_wait is not supported yet"),
         ("upstream: {}", "6:1: unknown key 'upstream'; did you mean 'upstreams'?"),
         ("drain: 5s", "6:8: must be a mapping (key: value)"),

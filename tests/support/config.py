@@ -29,6 +29,7 @@ def config(origin: Address, *, upstream: Config | None = None, **sections: Any) 
             "provider": {"url": url(origin), "breaker": False, **(upstream or {})},
         },
         "metrics": {"bind": "127.0.0.1:0"},
+        "admin": {"bind": "127.0.0.1:0"},
         "drain": {"delay": "0s", "timeout": "2s"},
     }
     for name, section in sections.items():
