@@ -12,25 +12,27 @@ ROOT = "/api/v1"
 #: So many blocked keys are listed; `total` says how many there are.
 LISTED = 1000
 
-_RULE = {
+_RULE: Schema = {
     "type": "string",
     "minLength": 1,
     "maxLength": 400,
+    "pattern": "^[ -~]+$",
     "description": "A rate rule's id, as /limits lists it.",
 }
-_KEY = {
+_KEY: Schema = {
     "type": "string",
-    "minLength": 1,
     "maxLength": 512,
-    "pattern": "^[^\\u0000-\\u001f\\u007f]+$",
-    "description": "A key as the log and /limits/blocked show it; credentials are shown hashed.",
+    "pattern": "^[ -~]*$",
+    "description": "A key as the log and /limits/blocked show it, credentials hashed; empty is that of all callers "
+    "together, or of those who have none.",
 }
+_SOMEBODY: Schema = {**_KEY, "minLength": 1, "pattern": "^[ -~]+$"}
 #: Seconds.
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 BLOCK: Schema = {
     "type": "object",
     "properties": {
-        "key": _KEY,
+        "key": _SOMEBODY,
         "rule": {**_RULE, "description": "Only this rule; otherwise every rule there is."},
         "for": {
             "type": "string",
@@ -94,10 +96,10 @@ def operations(limits: ports.Limits) -> list[Operation]:
             "getStanding",
             "GET",
             "/limits/keys",
-            "What a key has left",
+            "What a key has left; without `key`, what all callers together have",
             "Standing",
             handlers.standing,
-            query=(Parameter("rule", _RULE, required=True), Parameter("key", _KEY, required=True)),
+            query=(Parameter("rule", _RULE, required=True), Parameter("key", _KEY)),
             problems=(404, 503),
         ),
         Operation(
@@ -137,7 +139,7 @@ class _Handlers:
         return Answer({"lifted": lifted})
 
     async def standing(self, call: Call) -> Answer:
-        return Answer(await self._limits.standing(call.query["rule"], call.query["key"]))
+        return Answer(await self._limits.standing(call.query["rule"], call.query.get("key", "")))
 
     async def reset(self, call: Call) -> Answer:
         return Answer({"reset": await self._limits.reset(call.query["rule"], call.query.get("key"))})

@@ -20,6 +20,9 @@ COMMANDS = {
     "run": "run the gateway",
     "check": "check config files",
     "schema": "print the JSON Schema of the config, for editors",
+    "limits": "see and change a running gateway's rate limits, in-flight caps and blocked keys",
+    "breakers": "see a running gateway's circuit breakers, and open or close them",
+    "drain": "have a running gateway drain, and wait until it has",
     "demo": "run the gateway in front of an example app and a stand-in AI provider",
 }
 

@@ -70,7 +70,7 @@ async def test_rules_and_caps_are_listed(running: Running) -> None:
     assert limits["caps"][0]["limit"] == 25
 
 
-@pytest.mark.parametrize("key", ["203.0.113.7", "2001:db8::/64", "a b%2F", "ü", "sha256:0123"])
+@pytest.mark.parametrize("key", ["203.0.113.7", "2001:db8::/64", "a b%2F|c", "~0123456789abcdef"])
 async def test_a_key_is_blocked_listed_and_lifted(running: Running, key: str) -> None:
     made = await running.ask("POST", f"{API}/limits/blocked", {"key": key, "for": "10m", "reason": "a test"})
     assert made.status == 201
@@ -103,6 +103,7 @@ async def test_only_so_many_are_listed(running: Running) -> None:
         ({"key": "a"}, "/for"),
         ({"key": "", "for": "10m"}, "/key"),
         ({"key": "a\n", "for": "10m"}, "/key"),
+        ({"key": "ü", "for": "10m"}, "/key"),
         ({"key": "a" * 513, "for": "10m"}, "/key"),
         ({"key": 1, "for": "10m"}, "/key"),
         ({"key": "a", "for": 600}, "/for"),
@@ -125,15 +126,25 @@ async def test_what_cannot_be_blocked(running: Running, body: Any, pointer: str)
 
 async def test_a_key_s_standing_and_its_reset(running: Running) -> None:
     used = running.insides.limits.used
-    used |= {"u1": 4, "u2": 10}
+    used |= {"u1": 4, "": 10}
     query = f"{API}/limits/keys?rule={quote(RULE)}"
     standing = await running.get(f"{query}&key=u1")
     assert (standing["known"], standing["remaining"], standing["limit"]) == (True, 6, 10)
     assert (await running.get(f"{query}&key=new"))["known"] is False
     assert (await running.ask("DELETE", f"{query}&key=u1")).json == {"reset": 1}
-    assert used == {"u2": 10}
-    assert (await running.ask("DELETE", query)).json == {"reset": 1}
+    assert used == {"": 10}
+    assert (await running.get(query))["remaining"] == (await running.get(f"{query}&key="))["remaining"] == 0
+    used["u2"] = 1
+    assert (await running.ask("DELETE", f"{query}&key=")).json == {"reset": 1}
+    assert used == {"u2": 1}
+    used["u3"] = 1
+    assert (await running.ask("DELETE", query)).json == {"reset": 2}
     assert used == {}
+
+
+async def test_the_key_of_all_callers_can_be_let_in_again(running: Running) -> None:
+    running.insides.limits.block("", None, 60, "")
+    assert (await running.ask("DELETE", f"{API}/limits/blocked/")).json == {"lifted": 1}
 
 
 @pytest.mark.parametrize(
@@ -142,7 +153,7 @@ async def test_a_key_s_standing_and_its_reset(running: Running) -> None:
         ("", "/query/rule"),
         ("?key=u1", "/query/rule"),
         (f"?rule={RULE}&kye=u1", "/query"),
-        (f"?rule={RULE}&key=", "/query/key"),
+        (f"?rule={RULE}&key=%C3%BC", "/query/key"),
         (f"?rule={RULE}&key=u1&key=u2", "/query/key"),
         (f"?rule={RULE}&key=%ff", "/query"),
         (f"?rule={RULE}&key=%00", "/query/key"),
