@@ -107,7 +107,7 @@ class Router:
             methods = self._methods[index]
             if methods is None or name in methods or (name == "HEAD" and "GET" in methods):
                 return Found(index, ())
-            allowed |= methods
+            allowed |= methods | {"HEAD"} if "GET" in methods else methods
         return Found(-1, tuple(sorted(allowed))) if allowed else NOWHERE
 
     def _candidates(self, path: bytes) -> list[int]:

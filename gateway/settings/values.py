@@ -28,7 +28,8 @@ _BYTES = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 _LONGEST = 366 * 86_400
 _LARGEST = 1 << 50
 _CLOCK = re.compile(r"[0-9]+(:[0-9]+)+(\.[0-9]+)?")
-_HOST = re.compile(r"[A-Za-z0-9_]([A-Za-z0-9_.-]{0,251}[A-Za-z0-9_.])?")
+_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"  # RFC 1035, section 2.3.4: at most 63 characters
+_HOST = re.compile(rf"(?=.{{1,253}}\.?$){_LABEL}(\.{_LABEL})*\.?")
 _PORT = re.compile(r"[0-9]{1,5}")
 _URL_PATH = re.compile(r"(/[A-Za-z0-9._~!$&'()*+,;=:@%-]+)*/?")
 
@@ -180,7 +181,7 @@ def _is_ip(host: str, version: int) -> bool:
 
 def _check_host(host: str, text: str) -> None:
     # All digits and dots is meant as IPv4: 10.0.0 or 127.1 would be looked up, or read in some old way.
-    if not _HOST.fullmatch(host) or ".." in host or (not host.strip("0123456789.") and not _is_ip(host, 4)):
+    if not _HOST.fullmatch(host) or (not host.strip("0123456789.") and not _is_ip(host, 4)):
         raise ValueError(f"{shown(text)} has no valid host name or IP address")
 
 

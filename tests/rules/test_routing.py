@@ -41,7 +41,7 @@ def first(routes: Routes, path: str, method: str) -> Found:
         if matches(pattern, path):
             if methods is None or method in methods or (method == "HEAD" and "GET" in methods):
                 return Found(place, ())
-            allowed |= set(methods)
+            allowed |= set(methods) | ({"HEAD"} if "GET" in methods else set())
     return Found(-1, tuple(sorted(allowed)))
 
 
@@ -110,8 +110,8 @@ def test_no_spelling_of_a_path_slips_past_its_route(target: bytes) -> None:
 
 def test_methods_are_a_set_of_words_not_of_prefixes_or_cases() -> None:
     router = Router([("/a", ["GET"])])
-    assert router.find(b"/a", b"get") == Found(-1, ("GET",))
-    assert router.find(b"/a", b"GE") == Found(-1, ("GET",))
+    assert router.find(b"/a", b"get") == Found(-1, ("GET", "HEAD"))
+    assert router.find(b"/a", b"GE") == Found(-1, ("GET", "HEAD"))
     assert router.find(b"/b", b"GET") == NOWHERE
 
 

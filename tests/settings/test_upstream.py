@@ -135,6 +135,10 @@ def test_a_key_is_not_shown() -> None:
         ({"url": "http://x", "breaker": "{share: 20}"}, ["7:22: '20' is not a share, as in 20%"]),
         ({"url": "http://x", "breaker": "{statuses: 500}"}, ["7:25: must be a list, as in [one, two]"]),
         ({"url": "http://x", "tls": "{verify: no}"}, ["7:19: 'no' is neither true nor false"]),
+        (
+            {"url": "http://x", "tls": f"{{server_name: {'a' * 64}.example}}"},  # no name of DNS, nor of a certificate
+            [f"7:24: '{'a' * 64}.example' has no valid host name or IP address"],
+        ),
         ({"url": "http://x", "tls": "{server_name: 'a b'}"}, ["7:24: 'a b' has no valid host name or IP address"]),
         ({"url": "http://x", "retry": "{attempts: 2}"}, ["7:5: retry is not supported yet"]),
         ({"url": "http://x", "in_flight": "{limit: 2}"}, ["7:5: in_flight is not supported yet"]),
