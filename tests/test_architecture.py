@@ -68,7 +68,7 @@ LIBRARIES: dict[str, set[str]] = {
     "orjson": {"telemetry", "listeners/metrics.py", "listeners/bounded_server.py", "admin/listener.py"},
     "prometheus_client": {"telemetry/exposition.py"},
     "pybreaker": {"upstreams/breaker.py"},
-    "pydantic": {"settings"},
+    "pydantic": {"settings", "policies"},  # a policy holds its own settings
     "pydantic_core": {"settings/types.py"},
     "uvloop": {"cli/run.py"},
     "watchfiles": {"lifecycle.py"},
