@@ -94,7 +94,9 @@ class AdaptiveLimit:
         self._exact = float(rule.floor)
         self._baseline = 0.0
         self._learning = False
-        self._clear()
+        # This window: when it began, how many were served, in what time together, how many not, most in flight.
+        self._began = self._sum = 0.0
+        self._served = self._drops = self._most = 0
 
     @property
     def baseline(self) -> float:
@@ -126,9 +128,8 @@ class AdaptiveLimit:
         return self.limit
 
     def _clear(self) -> None:
-        self._began = 0.0
+        self._began = self._sum = 0.0
         self._served = self._drops = self._most = 0
-        self._sum = 0.0
 
     def _move(self, elapsed: float) -> None:
         """Draw the conclusions of a window."""

@@ -174,24 +174,24 @@ class SlotsByKey:
 class Pace:
     """How long slots are held, and with that when one will be free. Times are seconds."""
 
-    __slots__ = ("_gone", "_mean", "_since")
+    __slots__ = ("_admitted", "_mean", "_since")
 
     def __init__(self) -> None:
         self._mean = -1.0
-        self._gone = -1
+        self._admitted = -1
         self._since = 0.0
 
     def held(self, seconds: float) -> None:
         """Take note of how long a slot was held."""
         self._mean = seconds if self._mean < 0 else self._mean + (seconds - self._mean) * _WEIGHT
 
-    def retry_after(self, ahead: int, limit: int, gone: int, now: float) -> int:
+    def retry_after(self, ahead: int, limit: int, admitted: int, now: float) -> int:
         """Whole seconds until a newcomer would be let in, behind so many `ahead`, from `SOONEST` to `LATEST`.
 
-        `gone` is how many have given a slot back so far: while that stands still nothing speaks for a slot's coming
+        `admitted` is how many have been let in so far: while that stands still, nothing speaks for a slot's coming
         free sooner than it has already taken.
         """
-        if gone != self._gone:
-            self._gone, self._since = gone, now
+        if admitted != self._admitted:
+            self._admitted, self._since = admitted, now
         wait = max(self._mean * (ahead + 1) / limit, now - self._since)
         return max(SOONEST, min(LATEST, ceil(wait)))
