@@ -10,7 +10,7 @@ import argparse
 import json
 import os
 import sys
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPSConnection, IncompleteRead
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode, urlsplit
@@ -23,19 +23,17 @@ TIMEOUT = 10.0
 #: Bytes of one answer.
 _LARGEST = 16 << 20
 
-FINE, REFUSED, UNREACHABLE = 0, 1, 3
+#: The exit code when the gateway says no.
+REFUSED = 1
 
 
 class Refused(Exception):
     """The gateway answered, but not with what was asked for; the text is the problem's detail."""
 
-    def __init__(self, status: int, detail: str) -> None:
-        super().__init__(detail)
-        self.status = status
-
 
 def options(parser: argparse.ArgumentParser, *, again: bool = False) -> None:
     """Register the options of every such command; `again` on a subcommand, which leaves standing what is there."""
+    parser.allow_abbrev = False  # --token would be taken for --token-file
     default: Any = argparse.SUPPRESS if again else None
     group = parser.add_argument_group("the running gateway")
     group.add_argument("--url", type=_checked, default=default, metavar="URL", help=f"its admin listener ({DEFAULT})")
@@ -59,13 +57,12 @@ def _checked(url: str) -> str:
 class AdminClient:
     """Asks one admin listener. Every method raises OSError when it cannot be reached, Refused when it says no."""
 
-    def __init__(self, url: str, token: str | None, timeout: float = TIMEOUT) -> None:
+    def __init__(self, url: str, token: str | None) -> None:
         parts = urlsplit(url)
         self.url = url
         self._connect = HTTPSConnection if parts.scheme == "https" else HTTPConnection
         self._host, self._port, self._path = parts.hostname or "", parts.port, parts.path.rstrip("/")
         self._token = token
-        self._timeout = timeout
 
     @classmethod
     def of(cls, args: argparse.Namespace) -> AdminClient:
@@ -86,19 +83,21 @@ class AdminClient:
             raise OSError("the token has characters that a header cannot have")
         return cls(url, token or None)
 
-    def get(self, path: str, **query: str | None) -> Any:
-        """GET a path below /api/v1."""
-        return self._ask("GET", path, query)
+    def get(self, path: str, has: str, **query: str | None) -> Any:
+        """GET a path below /api/v1. `has` is a member of the answer, by which it is known to be a gateway's."""
+        return self._ask("GET", path, has, query)
 
-    def post(self, path: str, body: dict[str, Any] | None = None) -> Any:
+    def post(self, path: str, has: str, body: dict[str, Any] | None = None) -> Any:
         """POST to it."""
-        return self._ask("POST", path, {}, body)
+        return self._ask("POST", path, has, {}, body)
 
-    def delete(self, path: str, **query: str | None) -> Any:
+    def delete(self, path: str, has: str, **query: str | None) -> Any:
         """DELETE it."""
-        return self._ask("DELETE", path, query)
+        return self._ask("DELETE", path, has, query)
 
-    def _ask(self, method: str, path: str, query: dict[str, str | None], body: dict[str, Any] | None = None) -> Any:
+    def _ask(
+        self, method: str, path: str, has: str, query: dict[str, str | None], body: dict[str, Any] | None = None
+    ) -> Any:
         given = {name: value for name, value in query.items() if value is not None}
         target = f"{self._path}/api/v1{path}" + (f"?{urlencode(given)}" if given else "")
         fields = {"Accept": "application/json"}
@@ -106,11 +105,13 @@ class AdminClient:
             fields["Authorization"] = f"Bearer {self._token}"
         if body is not None:
             fields["Content-Type"] = "application/json"
-        connection = self._connect(self._host, self._port, timeout=self._timeout)
+        connection = self._connect(self._host, self._port, timeout=TIMEOUT)
         try:
             connection.request(method, target, None if body is None else json.dumps(body), fields)
             response = connection.getresponse()
             status, raw = response.status, response.read(_LARGEST)
+            if response.length:
+                raise IncompleteRead(b"")
         except (OSError, HTTPException) as error:
             reason = (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
             raise OSError(f"{self.url} cannot be reached: {reason}") from error
@@ -119,15 +120,15 @@ class AdminClient:
         try:
             value = json.loads(raw)
         except ValueError:
-            raise Refused(status, f"{self.url} answers {status}, but not as a gateway's admin listener") from None
-        if not 200 <= status < 300:
-            raise Refused(status, _said(status, value))
-        return value
+            value = None
+        if isinstance(value, dict) and 200 <= status < 300 and has in value:
+            return value
+        if isinstance(value, dict) and status >= 400:
+            raise Refused(_said(status, value))
+        raise Refused(f"{self.url} answers {status}, but not as a gateway's admin listener does")
 
 
-def _said(status: int, problem: Any) -> str:
-    if not isinstance(problem, dict):
-        return f"the gateway answers {status}"
+def _said(status: int, problem: dict[str, Any]) -> str:
     errors = [f"  {error.get('pointer')}: {error.get('detail')}" for error in problem.get("errors", [])]
     return "\n".join([str(problem.get("detail") or problem.get("title") or status), *errors])
 

@@ -30,10 +30,10 @@ def main(args: argparse.Namespace) -> int:
     client = AdminClient.of(args)
     try:
         if args.verb is None:
-            answer = client.get("/breakers")
+            answer = client.get("/breakers", "breakers")
             breakers = answer["breakers"]
         else:
-            answer = client.post(f"/breakers/{segment(args.name)}/{args.verb}")
+            answer = client.post(f"/breakers/{segment(args.name)}/{args.verb}", "state")
             breakers = [answer]
     except Refused as error:
         return report(error)

@@ -38,7 +38,7 @@ def main(args: argparse.Namespace) -> int:
     client = AdminClient.of(args)
     begun = time.monotonic()
     try:
-        instance = client.post("/drain")["instance"]
+        instance = client.post("/drain", "instance")["instance"]
         while not _gone(client, instance):
             if time.monotonic() - begun >= args.timeout:
                 print(f"gateway: it has not ended in {format_duration(args.timeout)}", file=sys.stderr)
@@ -57,8 +57,10 @@ def main(args: argparse.Namespace) -> int:
 def _gone(client: AdminClient, instance: str) -> bool:
     """Whether nobody listens there any more, or another process already."""
     try:
-        found: str = client.get("/drain")["instance"]
+        found: str = client.get("/drain", "instance")["instance"]
     except OSError as error:
         # Nothing else is certain: what is busy ending may answer late, or half.
         return isinstance(error.__cause__, ConnectionRefusedError)
+    except Refused:
+        return False
     return found != instance

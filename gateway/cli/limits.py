@@ -52,36 +52,40 @@ def main(args: argparse.Namespace) -> int:
 
 
 def _all(client: AdminClient, _: argparse.Namespace) -> Any:
-    return client.get("/limits")
+    return client.get("/limits", "rules")
 
 
 def _blocked(client: AdminClient, _: argparse.Namespace) -> Any:
-    return client.get("/limits/blocked")
+    return client.get("/limits/blocked", "blocked")
 
 
 def _block(client: AdminClient, args: argparse.Namespace) -> Any:
     body = {"key": args.key, "for": args.seconds, "rule": args.rule, "reason": args.reason}
-    return client.post("/limits/blocked", {name: value for name, value in body.items() if value is not None})
+    return client.post(
+        "/limits/blocked", "blocked", {name: value for name, value in body.items() if value is not None}
+    )
 
 
 def _unblock(client: AdminClient, args: argparse.Namespace) -> Any:
-    return client.delete(f"/limits/blocked/{segment(args.key)}", rule=args.rule)
+    return client.delete(f"/limits/blocked/{segment(args.key)}", "lifted", rule=args.rule)
 
 
 def _key(client: AdminClient, args: argparse.Namespace) -> Any:
-    return client.get("/limits/keys", rule=args.rule, key=args.key)
+    return client.get("/limits/keys", "remaining", rule=args.rule, key=args.key)
 
 
 def _reset(client: AdminClient, args: argparse.Namespace) -> Any:
-    return client.delete("/limits/keys", rule=args.rule, key=args.key)
+    return client.delete("/limits/keys", "reset", rule=args.rule, key=args.key)
+
+
+_RULES = ("RULE", "LIMIT", "BY", "MODE", "ALLOWED", "REFUSED", "BLOCKED", "SHADOW", "SKIPPED", "FALLBACK")
+_CAPS = ("CAP", "IN FLIGHT", "LIMIT", "QUEUED", "QUEUE", "ADMITTED", "REFUSED", "TIMED OUT")
 
 
 def _show_all(limits: Any) -> None:
-    columns = ("RULE", "LIMIT", "BY", "MODE", "ALLOWED", "REFUSED", "BLOCKED", "SHADOW", "SKIPPED", "FALLBACK")
-    print_table(columns, map(_rule_row, limits["rules"]), empty="There are no rate rules.")
+    print_table(_RULES, map(_rule_row, limits["rules"]), empty="There are no rate rules.")
     print()
-    columns = ("CAP", "IN FLIGHT", "LIMIT", "QUEUED", "QUEUE", "ADMITTED", "REFUSED", "TIMED OUT")
-    print_table(columns, map(_cap_row, limits["caps"]), empty="There are no in-flight caps.")
+    print_table(_CAPS, map(_cap_row, limits["caps"]), empty="There are no in-flight caps.")
 
 
 def _rule_row(rule: dict[str, Any]) -> list[object]:

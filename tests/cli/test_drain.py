@@ -1,0 +1,56 @@
+"""`gateway drain`: begins it, waits for the end of that very process, and not for ever."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from gateway.cli.main import main
+from tests.cli.conftest import Background
+
+Capture = pytest.CaptureFixture[str]
+
+
+def test_it_waits_until_nobody_listens(admin: Background, capsys: Capture) -> None:
+    timer = admin.later(0.4, admin.close)
+    assert main(["drain", "--url", admin.url]) == 0
+    timer.join()
+    assert admin.insides.process.phase == "draining"
+    assert capsys.readouterr().out.startswith("drained in ")
+
+
+def test_another_process_in_its_place_is_its_end_too(admin: Background, capsys: Capture) -> None:
+    def restart() -> None:
+        admin.close()
+        admin.insides.process.phase = "ready"
+        admin.serve(admin.port)
+
+    timer = admin.later(0.3, restart)
+    assert main(["drain", "--url", admin.url, "--json"]) == 0
+    timer.join()
+    assert json.loads(capsys.readouterr().out)["drained"] is True
+    assert admin.insides.process.phase == "ready"
+
+
+def test_it_does_not_wait_for_ever(admin: Background, capsys: Capture) -> None:
+    assert main(["drain", "--url", admin.url, "--timeout", "300ms"]) == 1
+    assert capsys.readouterr().err == "gateway: it has not ended in 300ms\n"
+    assert admin.insides.process.phase == "draining"
+
+
+def test_nobody_to_drain(admin: Background, capsys: Capture) -> None:
+    admin.close()
+    assert main(["drain", "--url", admin.url]) == 3
+
+
+def test_without_the_token(guarded: Background, capsys: Capture) -> None:
+    assert main(["drain", "--url", guarded.url]) == 1
+    assert guarded.insides.process.phase == "ready"
+
+
+def test_wrong_usage(capsys: Capture) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main(["drain", "--timeout", "soon"])
+    assert raised.value.code == 2
+    assert "'soon' is not a duration" in capsys.readouterr().err
