@@ -14,7 +14,7 @@ when it shares all four cells with others (rules/evicted.py). Rates share one sk
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from time import time
 
 from gateway.rules import gcra
@@ -132,6 +132,46 @@ class MemoryBuckets:
         self._limits.pop(limit.prefix, None)
         self._salts[limit.prefix] = hash((limit.prefix, self._salts.get(limit.prefix, 0)))
         return len(names)
+
+    # ---- in the place of a shared state, while that is gone
+
+    def note(self, charges: Sequence[Charge], standings: Sequence[Standing], replicas: int, now: float) -> None:
+        """Have keys stand as they do in a state shared by so many: this replica's share of each is as far used up."""
+        at = int(now * _PS)
+        tats = self._tats
+        for (limit, key, _), standing in zip(charges, standings, strict=True):
+            name = limit.prefix + key
+            if limit.calendar is None:
+                tats[name] = at + int(
+                    standing.reset * _PS
+                )  # a share's tokens are fewer, and take as much longer each
+            else:
+                used = limit.rate.limit - standing.remaining
+                end = int(limit.calendar.window(self._wall())[1]) * SECOND
+                tats[name] = end - -used // replicas
+            self._limits[limit.prefix] = limit
+            tats.move_to_end(name)
+        self._evict(at)
+
+    def levels(self, now: float) -> Iterator[tuple[Limit, bytes, float]]:
+        """Every key that has not drained: its rule (or a share of it), and its level in seconds, or a quota's count.
+
+        Others may use the table meanwhile.
+        """
+        at = int(now * _PS)
+        for name in list(self._tats):
+            tat = self._tats.get(name, 0)
+            limit = self._limits.get(name[: name.index(0) + 1])
+            if limit is None:
+                continue
+            key = name[len(limit.prefix) :]
+            if limit.calendar is None:
+                if tat > at:
+                    yield limit, key, (tat - at) / SECOND
+            else:
+                end = int(limit.calendar.window(self._wall())[1]) * SECOND
+                if tat > end:
+                    yield limit, key, float(tat - end)
 
     # ---- inside
 
