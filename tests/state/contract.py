@@ -52,7 +52,7 @@ class BucketsContract(QuotasContract):
         limit = rule(100, 1, 50)
         passed, start = 0, subject.now()
         while subject.now() - start < 0.25:
-            passed += (await one(subject, limit)).allowed
+            passed += sum(s.allowed for s in await asyncio.gather(*(one(subject, limit) for _ in range(5))))
             await subject.sleep(0.001)
         passed += (await one(subject, limit, 1)).allowed
         most = 50 + 100 * (subject.now() - start)
