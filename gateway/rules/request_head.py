@@ -25,17 +25,18 @@ class Malformed(ValueError):
 
 
 class Interest:
-    """Which fields a listener reads itself, and which of those it passes on."""
+    """Which fields a listener reads itself, and which of those it passes on; `also` are read for the policies."""
 
     __slots__ = ("noted", "passed_on")
 
-    def __init__(self, correlation_header: str, *, ingress: bool) -> None:
+    def __init__(self, correlation_header: str, *, ingress: bool, also: frozenset[bytes] = frozenset()) -> None:
         own = {correlation_header.lower().encode("ascii")} | _TRACE
         if ingress:
             own |= _FORWARDED
         # A CGI-style app cannot tell X_Forwarded_For from X-Forwarded-For: neither passes.
-        self.noted = _READ | hop_by_hop.NAMES | frozenset(s for name in own for s in _spellings(name))
-        self.passed_on = _PASSED_ON if ingress else _PASSED_ON - {b"host"}
+        stopped = _READ | hop_by_hop.NAMES | frozenset(s for name in own for s in _spellings(name))
+        self.noted = stopped | also
+        self.passed_on = (_PASSED_ON if ingress else _PASSED_ON - {b"host"}) | (also - stopped)
 
 
 class RequestHead:
