@@ -72,9 +72,7 @@ def of_caps(caps: Iterable[CapCounts]) -> Iterator[Family]:
         ("gateway_in_flight_capped", "Exchanges that a cap has let in and that are under way.", "in_flight"),
         ("gateway_in_flight_queued", "Requests that wait for a cap.", "queued"),
     ):
-        yield Family(
-            "gauge", name, help_text, labels, [((c.scope, c.name), getattr(c, attribute)) for c in listed]
-        )
+        yield Family("gauge", name, help_text, labels, [((c.scope, c.name), getattr(c, attribute)) for c in listed])
     yield Family(
         "counter",
         "gateway_in_flight_decisions_total",

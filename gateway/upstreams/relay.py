@@ -122,7 +122,10 @@ async def reply(exchange: Exchange, answer: Reply, reason: bytes) -> None:
     if answer.status != 304 and answer.status >= 200:
         fields = [*fields, (b"Content-Length", b"%d" % len(answer.body))]
     pieces = field_lines.of([(b"Date", _date()), *fields])
-    lines = [response_head.status_line(answer.status, reason), *(pieces if exchange.edit is None else exchange.edit(pieces))]
+    lines = [
+        response_head.status_line(answer.status, reason),
+        *(pieces if exchange.edit is None else exchange.edit(pieces)),
+    ]
     _announce(exchange, lines, has_body=True, sized=True)
     if exchange.method != b"HEAD":
         lines.append(answer.body)
