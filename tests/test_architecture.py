@@ -34,6 +34,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "listeners": {"rules", "exchange", "errors", "pipeline", "sockets"},
     "telemetry": {"exchange", "errors"},
     "admin": {"listeners"},
+    "operations": {"admin", "policies", "rules", "settings", "state", "telemetry", "upstreams"},
     "build": {"rules", "policies", "providers", "settings", "telemetry", "upstreams", "pipeline", "entropy"},
     "assembly": {
         "build", "entropy", "errors", "exchange", "listeners", "pipeline", "rules", "settings", "telemetry",
@@ -49,6 +50,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 ONLY_FOR: dict[str, set[str]] = {
     "assembly": {"cli", "lifecycle"},
     "build": {"assembly"},
+    "operations": {"assembly"},
     "lifecycle": {"cli"},
     "cli": {"__main__"},
 }

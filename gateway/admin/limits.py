@@ -129,6 +129,8 @@ class _Handlers:
         body = call.body
         seconds = int(body["for"][:-1]) * _UNITS[body["for"][-1]]
         made = self._limits.block(body["key"], body.get("rule"), seconds, body.get("reason", "by hand"))
+        if not made:
+            raise ports.NotThere("There is no rate rule that could refuse it.")
         location = f"{ROOT}/limits/blocked/{quote(body['key'], safe='')}"
         return Answer(_listed(made).value, location)
 

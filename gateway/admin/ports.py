@@ -92,6 +92,7 @@ class CapCounts(TypedDict):
 class Cap(TypedDict):
     """An in-flight cap and its use; with `by`, one cap for each key, of which `in_flight` is the sum."""
 
+    id: str
     scope: str
     name: str
     limit: int

@@ -93,6 +93,7 @@ _CAP_COUNTS = _object("Requests since the process began.", admitted=_COUNT, refu
 
 _CAP = _object(
     "An in-flight cap.",
+    id=_said(_TEXT, "Its name in full."),
     scope=_TEXT,
     name=_TEXT,
     limit=_said(_COUNT, "The most at once; an adaptive cap moves it."),

@@ -96,6 +96,7 @@ class MemoryLimits:
     def caps(self) -> list[Cap]:
         return [
             Cap(
+                id="route/generate",
                 scope="route",
                 name="generate",
                 limit=25,
