@@ -79,8 +79,8 @@ async def _attend(gateway: Child, signals: asyncio.Queue[signal.Signals], app: s
         return FAILED
     code = gateway.ended.result()
     if code == UNAVAILABLE:
-        hint = "GATEWAY_INGRESS, GATEWAY_EGRESS and GATEWAY_METRICS choose other addresses, as HOST:PORT"
-        print(f"gateway: {hint}", file=sys.stderr)
+        names = "GATEWAY_INGRESS, GATEWAY_EGRESS, GATEWAY_METRICS and GATEWAY_ADMIN"
+        print(f"gateway: {names} choose other addresses, as HOST:PORT", file=sys.stderr)
     return code if code >= 0 else FAILED
 
 

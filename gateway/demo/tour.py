@@ -74,6 +74,8 @@ def text(addresses: Mapping[str, str], app: str, provider: str) -> str:
         lines += [f"  egress    http://{addresses['egress']}   to the stand-in AI provider, {provider}"]
     if "metrics" in addresses:
         lines += [f"  metrics   http://{addresses['metrics']}   /metrics /health /livez /readyz"]
+    if "admin" in addresses:
+        lines += [f"  admin     http://{addresses['admin']}   /openapi.json; gateway breakers, gateway limits"]
     lines += ["", "Try, in another terminal:", ""]
     for number, step in enumerate(steps(addresses), 1):
         lines += [f"{number}. {step.shows}", f"   {step.command}", ""]

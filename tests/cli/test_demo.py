@@ -19,7 +19,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 WAIT = 60.0  # seconds for what takes one or two; the machine may be busy
-ANYWHERE = dict.fromkeys(("GATEWAY_INGRESS", "GATEWAY_EGRESS", "GATEWAY_METRICS"), "127.0.0.1:0")
+ANYWHERE = dict.fromkeys(("GATEWAY_INGRESS", "GATEWAY_EGRESS", "GATEWAY_METRICS", "GATEWAY_ADMIN"), "127.0.0.1:0")
 
 
 class Demo:

@@ -53,7 +53,7 @@ async def running(directory: Path) -> AsyncIterator[Sidecar]:
     stand_in = make_provider(KEY, pace=PACE)
     stand_in.middlewares.append(count)
     gateway = Gateway(directory, None, "run", "--config", str(CONFIG))
-    anywhere = dict.fromkeys(("GATEWAY_INGRESS", "GATEWAY_EGRESS", "GATEWAY_METRICS"), "127.0.0.1:0")
+    anywhere = dict.fromkeys(("GATEWAY_INGRESS", "GATEWAY_EGRESS", "GATEWAY_METRICS", "GATEWAY_ADMIN"), "127.0.0.1:0")
     async with serving(make_app()) as app, serving(stand_in) as provider:
         given = {"APP_URL": app, "PROVIDER_URL": provider, "PROVIDER_KEY": KEY, **anywhere}
         await asyncio.to_thread(gateway.start, given)

@@ -86,6 +86,7 @@ def _in_front_of(origin: Origin) -> dict[str, object]:
         "ingress": {"bind": "127.0.0.1:0", "routes": [{"path": "/**", "upstream": "app"}]},
         "upstreams": {"app": upstream},
         "metrics": {"bind": "127.0.0.1:0"},
+        "admin": False,
     }
 
 
