@@ -1,0 +1,355 @@
+"""Leases of shared buckets, in virtual time: who passes, who waits for whom, and what is left behind."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from gateway.rules.gcra import Rate
+from gateway.state.ports import Charge, Limit
+from tests.state.subject import Windows
+from tests.state.virtual_time import run
+from tests.state.world import World, one
+
+
+def test_where_even_one_held_would_be_too_many_none_is() -> None:
+    async def main() -> None:
+        world = World(gateways=3)
+        rule = Limit("r", Rate(1, 60, 5))
+        for _ in range(3):
+            await asyncio.gather(*(world.ask(one(rule), number % 3) for number in range(30)))
+        assert len(world.passed) == 5
+        assert all(held.tokens == 0 for leases in world.gateways for held in leases._table.values())
+        await world.close()
+
+    run(main())
+
+
+def test_the_hot_path_asks_nobody() -> None:
+    async def main() -> None:
+        world = World(latency=0.002)
+        rule = Limit("r", Rate(10_000, 1, 10_000))
+        await world.load(one(rule), 1000, 1, [0])
+        world.longest = calls = 0
+        world.shared.calls = 0
+        await world.load(one(rule), 1000, 10, [0])
+        assert world.longest == 0
+        calls = world.shared.calls
+        assert calls < 100  # of 10,000 requests
+        await world.close()
+
+    run(main())
+
+
+def test_a_refusal_is_remembered_and_says_when_to_come_again() -> None:
+    async def main() -> None:
+        world = World()
+        rule = Limit("r", Rate(2, 1, 2))
+        for _ in range(3):
+            await world.ask(one(rule))
+        calls = world.shared.calls
+        for _ in range(20):
+            told = world.gateways[0].check(one(rule), world.now())
+            assert told is not None
+            assert not told[0].allowed
+            wait = told[0].retry_after
+            assert 0.4 < wait <= 0.5
+        assert world.shared.calls == calls
+        await asyncio.sleep(wait)
+        standings = await world.ask(one(rule))
+        assert standings is not None
+        assert standings[0].allowed
+        await world.close()
+
+    run(main())
+
+
+def test_who_obeys_retry_after_is_not_refused() -> None:
+    async def main() -> None:
+        for limit, burst in [(7, 3), (50, 100), (5000, 100)]:
+            world = World()
+            rule = Limit("r", Rate(limit, 1, burst))
+            for _ in range(20):
+                standings = None
+                while standings is None or standings[0].allowed:
+                    standings = await world.ask(one(rule))
+                    assert standings is not None
+                await asyncio.sleep(standings[0].retry_after + 1e-6)
+                standings = await world.ask(one(rule))
+                assert standings is not None
+                assert standings[0].allowed
+            await world.close()
+
+    run(main())
+
+
+def test_no_rule_is_charged_for_a_request_that_another_refuses() -> None:
+    async def main() -> None:
+        world = World()
+        for burst in (10, 1000):  # nothing held of the one, some of the other
+            wide, narrow = Limit(f"w{burst}", Rate(burst, 3600, burst)), Limit(f"n{burst}", Rate(1, 3600, 1))
+            both = [Charge(wide, b"k", 1), Charge(narrow, b"k", 1)]
+            assert await world.ask(both) is not None
+            for _ in range(5):
+                world.passed.clear()
+                await asyncio.gather(*(world.ask(both), world.ask(both)))
+                assert world.passed == []
+                await asyncio.sleep(1.1)
+            for _ in range(burst - 1):
+                await world.ask(one(wide))
+            assert len(world.passed) == burst - 1
+        await world.close()
+
+    run(main())
+
+
+def test_a_shadow_rule_refuses_nobody() -> None:
+    async def main() -> None:
+        world = World()
+        shadow, real = Limit("s", Rate(1, 3600, 2), shadow=True), Limit("r", Rate(100, 3600, 100))
+        told = [await world.ask([Charge(shadow, b"k", 1), Charge(real, b"k", 1)]) for _ in range(5)]
+        assert [standings[0].allowed for standings in told if standings] == [True, True, False, False, False]
+        assert len(world.passed) == 5
+        await world.close()
+
+    run(main())
+
+
+def test_all_who_wait_share_one_answer_first_come_first_served() -> None:
+    async def main() -> None:
+        world = World()
+        rule = Limit("r", Rate(1, 60, 20))
+        tasks = [asyncio.create_task(world.ask(one(rule))) for _ in range(50)]
+        told = [standings[0].allowed for standings in await asyncio.gather(*tasks) if standings]
+        assert told == [True] * 20 + [False] * 30
+        assert world.shared.calls == 1
+        await world.close()
+
+    run(main())
+
+
+def test_costs_are_taken_whole() -> None:
+    async def main() -> None:
+        world = World()
+        rule = Limit("r", Rate(1, 60, 1000))
+        for cost, allowed in [(400, True), (400, True), (400, False), (200, True), (1, False), (1001, False)]:
+            standings = await world.ask(one(rule, cost=cost))
+            assert standings is not None
+            assert standings[0].allowed is allowed, cost
+        assert world.refused[-1].retry_after == -1
+        await world.close()
+
+    run(main())
+
+
+def test_two_charges_on_one_key_both_count() -> None:
+    async def main() -> None:
+        world = World()
+        rule = Limit("r", Rate(1, 60, 5))
+        for _ in range(4):
+            await world.ask([Charge(rule, b"k", 1), Charge(rule, b"k", 1)])
+        assert len(world.passed) == 2
+        await world.ask(one(rule))
+        assert len(world.passed) == 3
+        await world.close()
+
+    run(main())
+
+
+def test_the_fields_count_down_one_by_one() -> None:
+    async def main() -> None:
+        world = World()
+        rule = Limit("r", Rate(100, 3600, 100))
+        told = [await world.ask(one(rule)) for _ in range(100)]
+        assert [standings[0].remaining for standings in told if standings] == list(range(99, -1, -1))
+        resets = [standings[0].reset for standings in told if standings]
+        assert resets == pytest.approx([36 * (n + 1) for n in range(100)], abs=1)
+        await world.close()
+
+    run(main())
+
+
+# ---- the shared state slow or gone
+
+
+def test_no_answer_in_time_is_unavailable_in_time() -> None:
+    async def main() -> None:
+        world = World()
+        rule = Limit("r", Rate(1000, 1, 1000))
+        world.shared.latency = 30.0
+        await asyncio.gather(*(world.ask(one(rule)) for _ in range(5)))
+        assert world.unavailable == 5
+        assert world.longest == pytest.approx(0.05)
+        await world.gateways[0].close()
+
+    run(main())
+
+
+def test_what_is_held_can_be_spent_while_nobody_answers_and_afterwards_all_is_well() -> None:
+    async def main() -> None:
+        world = World()
+        rule = Limit("r", Rate(1000, 1, 1000))
+        await world.load(one(rule), 500, 1, [0])
+        world.shared.down = True
+        [held] = [held.tokens for held in world.gateways[0]._table.values()]
+        assert held > 5
+        world.passed.clear()
+        for _ in range(held + 3):
+            await world.ask(one(rule))
+        assert len(world.passed) == held
+        assert world.unavailable == 3
+        world.shared.down = False
+        assert await world.ask(one(rule)) is not None
+        await world.close()
+
+    run(main())
+
+
+def test_only_so_many_wait() -> None:
+    async def main() -> None:
+        world = World(waiters=10)
+        rule = Limit("r", Rate(1000, 1, 1000))
+        await asyncio.gather(*(world.ask(one(rule)) for _ in range(25)))
+        assert (len(world.passed), world.unavailable) == (10, 15)
+        await world.close()
+
+    run(main())
+
+
+def test_clients_that_leave_while_they_wait_leave_no_more_than_may_be_held() -> None:
+    async def main() -> None:
+        world = World()
+        rule = Limit("r", Rate(1, 60, 100))
+        tasks = [asyncio.create_task(world.ask(one(rule))) for _ in range(50)]
+        await asyncio.sleep(0.0005)
+        for task in tasks[:-1]:
+            task.cancel()
+        await asyncio.wait(tasks)
+        await asyncio.sleep(0.1)
+        [held] = world.gateways[0]._table.values()
+        assert (held.waiters, held.waiting, held.needed, held.refill) == (0, 0, 0, None)
+        assert held.tokens <= 5
+        for _ in range(150):
+            await world.ask(one(rule))
+        assert len(world.passed) == 100  # the others' have gone back
+        await world.close()
+
+    run(main())
+
+
+def test_closing_ends_every_wait() -> None:
+    async def main() -> None:
+        world = World(latency=30.0)
+        rule = Limit("r", Rate(1000, 1, 1000))
+        waiting = asyncio.create_task(world.ask(one(rule)))
+        await asyncio.sleep(0.01)
+        await world.gateways[0].close()
+        assert await waiting is None
+        assert world.unavailable == 1
+
+    run(main())
+
+
+# ---- quotas, and the table
+
+
+def test_a_quota_is_not_exceeded_in_any_window_and_hardly_missed() -> None:
+    async def main() -> None:
+        world = World(gateways=3)
+        rule = Limit("q", Rate(600, 1, 600), calendar=Windows(10, 0))
+        await asyncio.sleep(10 - world.wall() % 10)
+        start = world.now()
+        await world.load(one(rule), 180, 40, [0, 1, 2])
+        for window in range(4):
+            passed = sum(start + 10 * window <= time < start + 10 * (window + 1) for time in world.passed)
+            assert 570 <= passed <= 600
+        assert world.unavailable == 0
+        await world.close()
+
+    run(main())
+
+
+def test_a_quota_that_is_used_up_says_when_it_begins_anew() -> None:
+    async def main() -> None:
+        world = World()
+        rule = Limit("q", Rate(100, 1, 100), calendar=Windows(3600, 0))
+        await asyncio.sleep(3600 - world.wall() % 3600 + 100)
+        told = [await world.ask(one(rule)) for _ in range(101)]
+        assert [standings[0].remaining for standings in told if standings] == [*range(99, -1, -1), 0]
+        assert len(world.passed) == 100
+        assert world.refused[0].retry_after == pytest.approx(3500, abs=1)
+        assert world.refused[0].reset == pytest.approx(3500, abs=1)
+        await world.close()
+
+    run(main())
+
+
+def test_keys_are_bounded_and_the_one_idle_longest_goes_first() -> None:
+    async def main() -> None:
+        world = World(capacity=100)
+        rule = Limit("r", Rate(1000, 1, 1000))
+        for number in range(250):
+            await world.ask(one(rule, b"%d" % number))
+            await world.ask(one(rule, b"0"))
+            assert len(world.gateways[0]) <= 100
+        assert rule.prefix + b"0" in world.gateways[0]._table
+        assert len(world.passed) == 500
+        await world.close()
+
+    run(main())
+
+
+def test_a_key_that_is_reset_is_asked_for_anew() -> None:
+    async def main() -> None:
+        world = World()
+        rule = Limit("r", Rate(1, 3600, 2))
+        for key in (b"a", b"b"):
+            for _ in range(3):
+                await world.ask(one(rule, key))
+        assert len(world.passed) == 4
+        await world.shared.forget(rule, None)
+        assert world.gateways[0].forget(rule, b"a") == 1
+        assert world.gateways[0].forget(rule, b"a") == 0
+        for key in (b"a", b"b"):
+            await world.ask(one(rule, key))
+        assert len(world.passed) == 5  # b is still believed to be empty
+        assert world.gateways[0].forget(rule, None) == 2
+        await world.ask(one(rule, b"b"))
+        assert len(world.passed) == 6
+        await world.close()
+
+    run(main())
+
+
+@pytest.mark.parametrize("burst", [4, 400])
+def test_what_is_given_back_is_there_again(burst: int) -> None:
+    async def main() -> None:
+        world = World()
+        rule = Limit("r", Rate(1, 3600, burst))
+        for _ in range(3 * burst):
+            assert (await world.ask(one(rule)) or [])[0].allowed
+            world.gateways[0].give_back(one(rule))
+            await asyncio.sleep(0.002)
+        await asyncio.sleep(3 * burst * 0.05 + 0.1)  # what could have drained by the longest wait was not given back
+        world.passed.clear()
+        for _ in range(burst + 10):
+            await world.ask(one(rule))
+        assert len(world.passed) == burst
+        await world.close()
+
+    run(main())
+
+
+def test_a_new_rate_holds_from_the_next_request_on() -> None:
+    async def main() -> None:
+        world = World()
+        rule = Limit("r", Rate(1000, 1, 1000))
+        await world.load(one(rule), 500, 0.5, [0])
+        slower = Limit("r", Rate(10, 1, 10))
+        world.passed.clear()
+        await world.load(one(slower), 100, 2, [0])
+        assert len(world.passed) <= 10 + 2 * 10 + 50  # 50 at most were held
+        await world.close()
+
+    run(main())
