@@ -11,6 +11,8 @@ from itertools import product
 from typing import Any
 
 from gateway.policies.correlation import Correlation
+from gateway.settings import rate_checks
+from gateway.settings.admin import Admin
 from gateway.settings.listener import Egress, Ingress
 from gateway.settings.mistakes import shown, suggestion
 from gateway.settings.reading import Loc
@@ -20,7 +22,7 @@ from gateway.settings.values import Address, parse_address
 
 Found = Iterator[tuple[Loc, str]]
 LISTENERS = ("ingress", "egress")
-_BOUND: dict[str, type[Section]] = {"ingress": Ingress, "egress": Egress, "metrics": Metrics}
+_BOUND: dict[str, type[Section]] = {"ingress": Ingress, "egress": Egress, "metrics": Metrics, "admin": Admin}
 
 
 def check(data: dict[str, Any]) -> Found:
@@ -30,6 +32,7 @@ def check(data: dict[str, Any]) -> Found:
     for key in LISTENERS:
         yield from _names(key, _routes(data, key))
         yield from _upstreams(key, _routes(data, key), data)
+        yield from rate_checks.check(key, data.get(key))
     yield from _correlation_header(data)
     yield from _addresses(data)
 
@@ -104,7 +107,7 @@ def _folded(name: str) -> str:
 def _addresses(data: dict[str, Any]) -> Found:
     taken: list[tuple[str, bool, Address]] = []
     for key, model in _BOUND.items():
-        section = data.get(key, {} if key == "metrics" else None)
+        section = data.get(key, {} if key in ("metrics", "admin") else None)
         if not isinstance(section, dict):
             continue
         written = "bind" in section

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, get_origin
+from typing import Any, get_args, get_origin
 
 from pydantic import ValidationError
 
@@ -13,6 +13,7 @@ from gateway.settings.types import Section, keys_of, sections_in
 
 _MAPPING = "must be a mapping (key: value)"
 _LIST = "must be a list, as in [one, two]"
+_CONTAINERS = (tuple, dict)
 _PLAIN = {
     "dict_type": _MAPPING,
     "model_type": _MAPPING,
@@ -65,6 +66,6 @@ def section_at(loc: Loc, root: type[Section]) -> type[Section]:
             inside_container = False
             continue
         annotation = keys_of(section)[str(part)].annotation
-        inside_container = get_origin(annotation) in (tuple, dict)
+        inside_container = any(get_origin(one) in _CONTAINERS for one in (annotation, *get_args(annotation)))
         section = next(sections_in(annotation))
     return section

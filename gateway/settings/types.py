@@ -261,14 +261,15 @@ class Alternative:
 
 @dataclass(frozen=True, slots=True)
 class Several:
-    """A list that may be written as its one item. `off` allows `false`, which is an empty list."""
+    """A list that may be written as its one item. `off` allows `false`, which becomes `none`."""
 
     off: bool = False
+    none: tuple[()] | None = ()
 
     def read(self, value: Any) -> Any:
         """Bring the other ways into the form of a list."""
         if self.off and is_off(value):
-            return ()
+            return self.none
         return value if value is None or isinstance(value, (list, tuple)) else (value,)
 
     def written(self, value: Any) -> Any:
@@ -281,6 +282,7 @@ class Several:
 
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchema:
         several = handler(schema)
+        several = next((way for way in several.get("anyOf", ()) if "items" in way), several)
         ways = [several["items"], several, VARIABLE]
         if self.off:
             ways.append({"const": False})

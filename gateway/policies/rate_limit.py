@@ -1,0 +1,398 @@
+"""`rate_limit:` how many requests, or bytes of them, pass in what time, in all or for each caller.
+
+Its settings are settings/rate_rule.py. The rules of a listener and of a route are asked together, by one gate on the
+route, so that none is charged when one refuses: state/asking.py. Here a request becomes keys and charges, and what
+is decided becomes header fields, counts, events and refusals.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+from math import ceil
+from time import monotonic
+from typing import NamedTuple, Protocol
+
+from gateway.errors import Blocked, GatewayError, KeyMissing, RateLimited
+from gateway.exchange import Exchange
+from gateway.gate import WAIT, Verdict
+from gateway.rules import probes, rate_fields, rate_key
+from gateway.rules.client_address import TrustedProxies
+from gateway.rules.gcra import Standing
+from gateway.rules.probes import is_kube_probe
+from gateway.rules.rate_fields import Lines, Policy
+from gateway.rules.rate_key import Term
+from gateway.settings.rate_rule import RateRule
+from gateway.state.asking import Asking
+from gateway.state.calendar import CalendarWindows
+from gateway.state.ports import Charge, Limit
+from gateway.state.rate_rules import RateLimits, RunningRule, Way
+
+#: Stands above every number of seconds.
+_NEVER = 1 << 62
+#: The longest Retry-After of a block that has no end: a month.
+_FOR_EVER = 30 * 86_400
+#: So many ways for some of a gate's rules to apply have their lines ready.
+_REMEMBERED = 256
+
+
+class Events(Protocol):
+    """Who is told of refusals. `key` is as it may be shown: credentials are hashed."""
+
+    def limited(self, rule: str, key: str, exchange: Exchange, *, shadow: bool = False) -> None:
+        """A rule refused an exchange; a shadow rule would have."""
+
+    def blocked(self, rule: str, key: str, exchange: Exchange) -> None:
+        """A blocked key came again."""
+
+
+class _Part:
+    """A rule as a gate asks it."""
+
+    __slots__ = ("absent", "charge", "cost", "counts", "exempt", "fixed", "limit", "policy", "probes", "read", "rule")
+
+    def __init__(self, rule: RunningRule, settings: RateRule, by: Sequence[Term], pattern: str) -> None:
+        self.rule = rule
+        self.counts = rule.counts
+        self.limit = rule.limit
+        self.policy = _policy(rule.name, settings)
+        self.absent = settings.absent
+        self.probes = settings.probes
+        #: 0 for what the body has.
+        self.cost = 0 if settings.in_bytes else int(settings.cost)
+        self.read = rate_key.reader(by, pattern, ipv6_prefix=settings.ipv6_prefix, share=settings.absent == "share")
+        self.exempt = TrustedProxies(settings.except_).trusts if settings.except_ else None
+        #: The charge where all requests have the same.
+        self.fixed: Charge | None = None
+        if rate_key.is_constant(by) and self.cost:
+            self.fixed = Charge(rule.limit, rate_key.EVERYBODY, self.cost)
+
+    @property
+    def plain(self) -> bool:
+        """Whether every request is charged here, the same amount each."""
+        return (
+            self.rule.way is Way.LOCAL
+            and self.exempt is None
+            and self.cost > 0
+            and self.absent == "share"
+            and not self.limit.shadow
+        )
+
+    def ask(self, exchange: Exchange) -> Charge | KeyMissing | None:
+        """What this exchange is charged, None for nothing."""
+        if self.exempt is not None and self.exempt(exchange.client):
+            return None
+        key = self.read(exchange)
+        if key is None:
+            if self.absent == "skip" or self.limit.shadow:
+                return None
+            return KeyMissing(f"The rate limit {self.rule.name!r} needs to know whom it counts.")
+        return Charge(self.limit, key, self.cost or exchange.head.length or 0)
+
+
+class RateLimit:
+    """Lets through what all rules of a route and of its listener have room for."""
+
+    __slots__ = (
+        "_bytes", "_events", "_heeds_probes", "_held", "_limits", "_lines", "_local", "_offenders", "_parts",
+        "_plain", "_rules", "_some",
+    )  # fmt: skip
+
+    def __init__(self, parts: Sequence[_Part], limits: RateLimits, events: Events, *, ingress: bool) -> None:
+        self._parts = list(parts)
+        self._rules = [part.rule for part in parts]
+        self._limits = limits
+        self._local = limits.local
+        self._offenders = limits.offenders
+        self._events = events
+        self._heeds_probes = ingress and any(part.probes for part in parts)
+        self._plain = all(part.plain for part in parts)
+        self._bytes = any(not part.cost for part in parts)
+        self._lines = Lines([part.policy for part in parts])
+        #: The lines for some of the rules only, by their names.
+        self._some: dict[tuple[str, ...], Lines] = {}
+        #: What `wait` takes over from the `check` just before it.
+        self._held: tuple[list[_Part], Asking] | None = None
+
+    def check(self, exchange: Exchange, now: float) -> Verdict:
+        """See `Gate.check`."""
+        parts = self._parts
+        if self._heeds_probes and is_kube_probe(exchange.head, exchange.peer):
+            parts = self._not_for_probes()
+        elif self._plain and not self._offenders:
+            charges = [part.fixed or Charge(part.limit, part.read(exchange) or b"", part.cost) for part in parts]
+            standings = self._local.take(charges, now)
+            for standing in standings:
+                if not standing.allowed:
+                    break
+            else:
+                for part in parts:
+                    part.counts.allowed += 1
+                exchange.stamp += self._lines.fill(standings)
+                return None
+            asking = Asking(self._rules, charges)
+            asking.note(range(len(parts)), charges, standings)
+            return self._refuse(exchange, parts, asking, now)
+        return self._check_one_by_one(exchange, parts, now)
+
+    async def wait(self, exchange: Exchange) -> GatewayError | None:
+        """See `Gate.wait`."""
+        held, self._held = self._held, None
+        assert held is not None  # noqa: S101 - check has just said WAIT
+        parts, asking = held
+        fits = await asking.there(self._limits)
+        return self._settle(exchange, parts, asking, monotonic(), fits=fits)
+
+    # ---- asking
+
+    def _not_for_probes(self) -> list[_Part]:
+        for part in self._parts:
+            part.counts.skipped += part.probes
+        return [part for part in self._parts if not part.probes]
+
+    def _check_one_by_one(self, exchange: Exchange, parts: Sequence[_Part], now: float) -> Verdict:
+        asked: list[_Part] = []
+        charges: list[Charge] = []
+        for part in parts:
+            charge = part.ask(exchange)
+            if charge is None:
+                part.counts.skipped += 1
+                continue
+            if isinstance(charge, KeyMissing):
+                part.counts.refused += 1
+                return charge
+            if self._offenders and not part.limit.shadow:
+                block = self._offenders.check(part.limit.prefix + charge.key, now)
+                if block is not None:
+                    return self._block(exchange, part, charge, block.until - now)
+            asked.append(part)
+            charges.append(charge)
+        if not asked:
+            return None
+        asking = Asking([part.rule for part in asked], charges)
+        fits = asking.here(self._limits, now)
+        if fits is None:
+            self._held = asked, asking
+            return WAIT
+        return self._settle(exchange, asked, asking, now, fits=fits)
+
+    # ---- deciding
+
+    def _settle(
+        self, exchange: Exchange, parts: Sequence[_Part], asking: Asking, now: float, *, fits: bool
+    ) -> RateLimited | None:
+        if not fits:
+            return self._refuse(exchange, parts, asking, now)
+        for part, charge, standing in zip(parts, asking.charges, asking.standings, strict=True):
+            if standing is None or standing.allowed:
+                part.counts.allowed += 1
+            else:
+                self._count_shadow(exchange, part, charge)
+            if self._bytes and not part.cost and exchange.head.chunked:
+                exchange.at_end(partial(self._charge_body, exchange, part, charge.key))
+        self._tell(exchange, parts, asking)
+        return None
+
+    def _refuse(self, exchange: Exchange, parts: Sequence[_Part], asking: Asking, now: float) -> RateLimited:
+        """The rule that has the longest wait speaks for all that refuse; one that will never let it pass for all."""
+        asking.give_back(now)
+        longest, name = 0, ""
+        for part, charge, standing in zip(parts, asking.charges, asking.standings, strict=True):
+            if standing is None or standing.allowed:
+                continue
+            if part.limit.shadow:
+                self._count_shadow(exchange, part, charge)
+                continue
+            part.counts.refused += 1
+            self._events.limited(part.rule.id, rate_key.shown(charge.key), exchange)
+            seconds = self._again(part, charge, standing, now)
+            if seconds is None:
+                longest, name = _NEVER, part.rule.name
+            elif seconds > longest:
+                longest, name = seconds, part.rule.name
+        self._tell(exchange, parts, asking)
+        if longest == _NEVER:
+            return RateLimited(f"This costs more than the rate limit {name!r} ever lets through at once.", None)
+        return RateLimited(f"The rate limit {name!r} is reached.", longest)
+
+    def _again(self, part: _Part, charge: Charge, standing: Standing, now: float) -> int | None:
+        """Seconds until a request like this one passes the rule, or its block; None when it never does."""
+        seconds = rate_fields.retry_after(standing)
+        if part.rule.block is not None:
+            block = self._offenders.refused(part.limit.prefix + charge.key, part.rule.block, now)
+            if block is not None and seconds is not None:
+                return max(seconds, ceil(block.until - now))
+        return seconds
+
+    def _block(self, exchange: Exchange, part: _Part, charge: Charge, left: float) -> Blocked:
+        part.counts.blocked += 1
+        self._events.blocked(part.rule.id, rate_key.shown(charge.key), exchange)
+        seconds = min(max(1, ceil(left)), _FOR_EVER) if left < _FOR_EVER else _FOR_EVER
+        exchange.stamp += Lines([part.policy]).fill([Standing(False, 0, seconds, seconds)])
+        return Blocked(f"Blocked by the rate limit {part.rule.name!r}.", seconds)
+
+    # ---- counting and telling
+
+    def _count_shadow(self, exchange: Exchange, part: _Part, charge: Charge) -> None:
+        part.counts.shadow_refused += 1
+        self._events.limited(part.rule.id, rate_key.shown(charge.key), exchange, shadow=True)
+
+    def _tell(self, exchange: Exchange, parts: Sequence[_Part], asking: Asking) -> None:
+        """Tell the client of those who were asked, but for the shadows."""
+        for at in asking.fallback:
+            parts[at].counts.fallback += 1
+        told, standings = [], []
+        for part, standing in zip(parts, asking.standings, strict=True):
+            if standing is not None and not part.limit.shadow:
+                told.append(part)
+                standings.append(standing)
+        exchange.stamp += self._lines_for(told).fill(standings)
+
+    def _lines_for(self, parts: Sequence[_Part]) -> Lines:
+        if len(parts) == len(self._parts):
+            return self._lines
+        names = tuple(part.rule.name for part in parts)
+        lines = self._some.get(names)
+        if lines is None:
+            lines = Lines([part.policy for part in parts])
+            if len(self._some) < _REMEMBERED:
+                self._some[names] = lines
+        return lines
+
+    def _charge_body(self, exchange: Exchange, part: _Part, key: bytes) -> None:
+        """Charge what has come of a body whose length nobody knew before."""
+        charge = Charge(part.limit, key, exchange.body.received)
+        if part.rule.way is Way.LOCAL:
+            self._local.force(charge, monotonic())
+        else:
+            self._limits.force_shared(part.rule, charge)
+
+
+def _policy(name: str, settings: RateRule) -> Policy:
+    limit = settings.limit
+    window = limit.period if limit.calendar is None else rate_fields.WINDOWS[limit.calendar]
+    return Policy(name, limit.limit, window, settings.in_bytes)
+
+
+# ---- from settings to gates
+
+
+class RouteSettings(Protocol):
+    """What of a route's settings this policy reads."""
+
+    @property
+    def name(self) -> str:
+        """Its label."""
+
+    @property
+    def path(self) -> str:
+        """Its pattern."""
+
+    @property
+    def rate_limit(self) -> tuple[RateRule, ...] | None:
+        """Its own rules; None where not even the listener's hold."""
+
+
+class ListenerSettings(Protocol):
+    """What of a listener's settings this policy reads."""
+
+    @property
+    def user(self) -> Term:
+        """What `user` stands for."""
+
+    @property
+    def rate_limit(self) -> tuple[RateRule, ...] | None:
+        """The rules for all routes together."""
+
+    @property
+    def routes(self) -> Sequence[RouteSettings]:
+        """Its routes."""
+
+
+class Built(NamedTuple):
+    """A gate for each route, None where nothing is limited, and the rules to `RateLimits.install` once they serve.
+
+    `unrouted` is for the requests that no route takes: a listener's rules are for all its traffic.
+    """
+
+    gates: list[RateLimit | None]
+    unrouted: RateLimit | None
+    rules: list[RunningRule]
+
+
+def build(listener: str, settings: ListenerSettings, limits: RateLimits, events: Events) -> Built:
+    """The gates of a listener's routes. Nothing changes before they are used and the rules installed."""
+    builder = _Builder(listener, settings, limits)
+    own = builder.parts(settings.rate_limit or (), None)
+
+    def gate(parts: Sequence[_Part]) -> RateLimit | None:
+        return RateLimit(parts, limits, events, ingress=listener == "ingress") if parts else None
+
+    gates = []
+    for route in settings.routes:
+        gates.append(gate([] if route.rate_limit is None else [*own, *builder.parts(route.rate_limit, route)]))
+    return Built(gates, gate(own), builder.rules)
+
+
+def fields_read(listener: str, settings: ListenerSettings) -> frozenset[bytes]:
+    """The request fields that the rules read, in lower case, for the listener's `Interest(also=…)`."""
+    rules = [rule for route in settings.routes for rule in route.rate_limit or ()]
+    rules += settings.rate_limit or ()
+    found = rate_key.fields(term for rule in rules for term in rate_key.resolve(rule.by, settings.user))
+    return found | {probes.FIELD} if listener == "ingress" and any(rule.probes for rule in rules) else found
+
+
+class _Builder:
+    """Makes the parts of one listener's gates, and their names."""
+
+    def __init__(self, listener: str, settings: ListenerSettings, limits: RateLimits) -> None:
+        self.rules: list[RunningRule] = []
+        self._listener = listener
+        self._user = settings.user
+        self._limits = limits
+        self._own = {rule.name for rule in settings.rate_limit or () if rule.name}
+        self._ids: set[str] = set()
+
+    def parts(self, rules: Sequence[RateRule], route: RouteSettings | None) -> list[_Part]:
+        """The rules of a route, or the listener's own."""
+        taken = self._own | {rule.name for rule in rules if rule.name}
+        parts = []
+        for number, settings in enumerate(rules, 1):
+            name = settings.name or self._free(f"{self._listener if route is None else route.name}-{number}", taken)
+            if route is None:
+                self._own.add(name)
+            by = rate_key.resolve(settings.by, self._user)
+            rule = self._rule(settings, name, None if route is None else route.name)
+            self.rules.append(rule)
+            parts.append(_Part(rule, settings, by, "" if route is None else route.path))
+        return parts
+
+    def _free(self, wanted: str, taken: set[str]) -> str:
+        """A rule's default name: with a number behind it where another rule has it."""
+        name, number = wanted, 1
+        while name in taken:
+            number += 1
+            name = f"{wanted} #{number}"
+        taken.add(name)
+        return name
+
+    def _rule(self, settings: RateRule, name: str, route: str | None) -> RunningRule:
+        rule_id = self._free(f"{self._listener}/{route or ''}/{name}", self._ids)
+        calendar = settings.limit.calendar
+        windows = None if calendar is None else CalendarWindows(calendar, settings.zone)
+        limit = Limit(rule_id, settings.tokens, calendar=windows, shadow=settings.shadow)
+        return RunningRule(
+            limit,
+            self._limits.counts(rule_id, route or self._listener, name),
+            self._way(settings),
+            listener=self._listener,
+            route=route,
+            block=None if settings.block is None else settings.block.rule,
+            words=str(settings),
+            settings=settings.shown,
+        )
+
+    def _way(self, settings: RateRule) -> Way:
+        if self._limits.shared is None or settings.shared is False:
+            return Way.LOCAL
+        return Way.LEASED if settings.mode == "leased" and self._limits.leases is not None else Way.EXACT
