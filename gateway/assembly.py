@@ -8,17 +8,20 @@ reload.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
 
-from gateway import build
+from gateway import build, operations
+from gateway.admin.ports import Ports
+from gateway.control import Control, shown
 from gateway.entropy import Entropy
 from gateway.errors import GatewayError
 from gateway.exchange import Exchange
 from gateway.listeners.listener import Listener
-from gateway.listeners.metrics import MetricsListener
 from gateway.pipeline import Pipeline, Snapshot
+from gateway.protection import Built, Protection
 from gateway.rules import request_head, response_head
 from gateway.settings import Listener as ListenerSettings
 from gateway.settings import Settings
@@ -43,8 +46,9 @@ _BUG_LOG_INTERVAL = 1.0
 class Journal:
     """Tells the logs and the metrics what has become of exchanges."""
 
-    def __init__(self, metrics: Metrics, log: Log, access_log: AccessLog) -> None:
+    def __init__(self, metrics: Metrics, log: Log, access_log: AccessLog, protection: Protection) -> None:
         self._metrics = metrics
+        self._protection = protection
         self._log = log
         self._access_log = access_log
         #: Whether access lines are written.
@@ -58,6 +62,7 @@ class Journal:
     def malformed(self, exchange: Exchange, error: GatewayError, now: float) -> None:  # noqa: ARG002
         """A count for each, a line for the first in a while: a flood of them must not become a flood of lines."""
         self._metrics.listener(exchange.listener).malformed_request()
+        self._protection.malformed(exchange.listener, exchange.peer)
         self._log.limited(f"malformed:{exchange.listener}", _MALFORMED_LOG_INTERVAL).warning(
             "malformed_request",
             listener=exchange.listener,
@@ -89,15 +94,17 @@ class Gateway:
         self._access_log = access_log
         self._metrics = metrics
         self._health = health
-        self._journal = Journal(metrics, log, access_log)
+        self._protection = Protection(metrics, health, log)
+        self._journal = Journal(metrics, log, access_log, self._protection)
         self._entropy = Entropy()
         self._lag = LoopLag(metrics.loop_lag)
         self._upstreams: dict[str, Upstream] = {}
         self._breakers: dict[str, Breaker] = {}
         self._running: dict[str, _Running] = {}
-        self._metrics_listener: MetricsListener | None = None
-        self._metrics_bind: tuple[str, int] | None = None
         self._leaving: set[asyncio.Task[bool]] = set()
+        #: Called when the admin API is told to drain.
+        self.told_to_drain: Callable[[], None] = lambda: None
+        self._control = Control(health, Scraper(metrics), self._ports(), log)
 
     async def start(self) -> None:
         """Bring everything up. Raises OSError when an address cannot be had."""
@@ -117,26 +124,32 @@ class Gateway:
         sections = {INGRESS: settings.ingress, EGRESS: settings.egress}
         opened: dict[str, _Running] = {}
         upstreams: dict[str, Upstream] = {}
+        built = Built()
+        sharing = await self._protection.prepare(settings.state)
         try:
             self._build_upstreams(settings, upstreams)
             for name, section in sections.items():
                 if section is not None and not self._keeps_address(name, section):
-                    opened[name] = await self._open(name, section, settings, upstreams)
-            await self._move_metrics(settings)
+                    opened[name] = await self._open(name, section, settings, upstreams, built)
+            beside = await self._control.prepare(settings)
         except BaseException:  # cancelled too, by the end of the process
             for running in opened.values():
                 running.listener.stop()
             for name in settings.upstreams.keys() - self._upstreams.keys():
                 self._metrics.forget_upstream(name)
+            await self._protection.abandon(sharing)
             raise
         # Nothing can fail any more.
         for name, section in sections.items():
-            self._swap(name, section, settings, upstreams, opened)
-        self._keep(settings, upstreams)
+            self._swap(name, section, settings, upstreams, opened, built)
+        self._keep(settings, upstreams, built)
+        self._protection.install(built, sections)
         self._journal.access = settings.log.access
         self._log.configure(fmt=settings.log.format, level=settings.log.level)
         self._access_log.configure(fmt=settings.log.format)
         self.settings = settings
+        await self._control.settle(beside, settings)
+        await self._protection.settle(sharing)
 
     def begin_draining(self) -> None:
         """Readiness goes, and ingress tells its clients to go elsewhere; everything is still served."""
@@ -163,13 +176,22 @@ class Gateway:
             task.cancel()
         for upstream in self._upstreams.values():
             await upstream.pool.close()
-        if self._metrics_listener is not None:
-            await self._metrics_listener.stop()
+        await self._protection.close()
+        await self._control.stop()
         self._lag.stop()
         self._log.info("stopped", clean=clean)
         return clean
 
     # ---- inside
+
+    def _ports(self) -> Ports:
+        return Ports(
+            operations.Breakers(self._breakers),
+            operations.Limits(self._protection.limits, self._protection.caps),
+            operations.Config(lambda: self.settings),
+            operations.Process(self._health, lambda: self.told_to_drain()),
+            operations.Events(self._protection.events, self._log),
+        )
 
     def _build_upstreams(self, settings: Settings, upstreams: dict[str, Upstream]) -> None:
         """Fill in new upstreams, and the old ones where address, certificates and key are the same."""
@@ -191,18 +213,22 @@ class Gateway:
         return running is not None and running.bind == (section.bind.host, section.bind.port)
 
     async def _open(
-        self, name: str, section: ListenerSettings, settings: Settings, upstreams: dict[str, Upstream]
+        self, name: str, section: ListenerSettings, settings: Settings, upstreams: dict[str, Upstream], built: Built
     ) -> _Running:
-        pipeline = Pipeline(self._snapshot(name, section, settings, upstreams), self._journal)
+        pipeline = Pipeline(self._snapshot(name, section, settings, upstreams, built), self._journal)
         part = self._metrics.listener(name)
-        interest = request_head.Interest(settings.correlation.header, ingress=name == INGRESS)
+        interest = self._interest(name, section, settings)
         listener = Listener(name, section.limits, interest, pipeline.serve, self._journal.bug, part)
         host, port = await listener.start(section.bind.host, section.bind.port)
-        self._log.info("listening", listener=name, address=_shown(host, port))
+        self._log.info("listening", listener=name, address=shown(host, port))
         return _Running((section.bind.host, section.bind.port), listener, pipeline)
 
+    def _interest(self, name: str, section: ListenerSettings, settings: Settings) -> request_head.Interest:
+        also = self._protection.fields_read(name, section, settings.upstreams.values())
+        return request_head.Interest(settings.correlation.header, ingress=name == INGRESS, also=also)
+
     def _snapshot(
-        self, name: str, section: ListenerSettings, settings: Settings, upstreams: dict[str, Upstream]
+        self, name: str, section: ListenerSettings, settings: Settings, upstreams: dict[str, Upstream], built: Built
     ) -> Snapshot:
         def warn(peer: str) -> None:
             self._log.warning(
@@ -212,9 +238,9 @@ class Gateway:
                 hint="a peer in a private network sends X-Forwarded-* fields; is it a proxy for trusted_proxies?",
             )
 
-        return build.snapshot(
-            name, section, upstreams, settings.upstreams, settings.correlation, self._entropy, self._metrics, warn
-        )
+        ways = build.ways(section, upstreams, settings.upstreams, egress=name == EGRESS)
+        gates = self._protection.gates(name, section, [way.total for way in ways], built)
+        return build.snapshot(name, section, ways, gates, settings.correlation, self._entropy, self._metrics, warn)
 
     def _swap(
         self,
@@ -223,6 +249,7 @@ class Gateway:
         settings: Settings,
         upstreams: dict[str, Upstream],
         opened: dict[str, _Running],
+        built: Built,
     ) -> None:
         """Put one listener's new snapshot, or its successor, in place."""
         running = self._running.get(name)
@@ -233,10 +260,8 @@ class Gateway:
                 self._running[name] = opened[name]
         elif running is not None:
             before = running.pipeline.snapshot
-            running.pipeline.snapshot = after = self._snapshot(name, section, settings, upstreams)
-            running.listener.reconfigure(
-                section.limits, request_head.Interest(settings.correlation.header, ingress=name == INGRESS)
-            )
+            running.pipeline.snapshot = after = self._snapshot(name, section, settings, upstreams, built)
+            running.listener.reconfigure(section.limits, self._interest(name, section, settings))
             for route in {route.name for route in before.routes} - {route.name for route in after.routes}:
                 self._metrics.forget_route(name, route)
         if name in self._running:
@@ -252,7 +277,7 @@ class Gateway:
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
 
-    def _keep(self, settings: Settings, upstreams: dict[str, Upstream]) -> None:
+    def _keep(self, settings: Settings, upstreams: dict[str, Upstream], built: Built) -> None:
         """Give the upstreams that stay their settings and breakers, and let the others go."""
         for name, upstream in upstreams.items():
             section = settings.upstreams[name]
@@ -263,6 +288,7 @@ class Gateway:
                 self._breakers[name].reconfigure(build.rule(section.breaker), section.breaker.statuses)
             else:
                 self._breakers[name] = build.breaker(name, section.breaker, self._breaker_moved)
+            upstream.caps = self._protection.upstream_caps(name, section, built)
             upstream.breaker = breaker = self._breakers.get(name)
             part = self._metrics.upstream(name)
             part.watch_connections(upstream.pool.states)
@@ -281,20 +307,6 @@ class Gateway:
         self._metrics.upstream(name).transition(new.replace("-", "_"))
         self._log.warning("breaker", upstream=name, state=new, was=old)
 
-    async def _move_metrics(self, settings: Settings) -> None:
-        wanted = None if settings.metrics is None else (settings.metrics.bind.host, settings.metrics.bind.port)
-        if wanted == self._metrics_bind:
-            return
-        before = self._metrics_listener
-        after = None
-        if wanted is not None:
-            after = MetricsListener(self._health, Scraper(self._metrics))
-            host, port = await after.start(*wanted)
-            self._log.info("listening", listener="metrics", address=_shown(host, port))
-        self._metrics_listener, self._metrics_bind = after, wanted
-        if before is not None:
-            await before.stop()
-
     def _config_state(self) -> tuple[State, str]:
         if self._metrics.config.ok:
             return "healthy", ""
@@ -310,7 +322,3 @@ def _breaker_health(breaker: Breaker | None) -> tuple[State, str]:
     if state == 0:
         return "healthy", ""
     return "degraded", "the breaker is open" if state == 2 else "the breaker is half-open"
-
-
-def _shown(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

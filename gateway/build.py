@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from gateway.entropy import Entropy
+from gateway.gate import Gate
 from gateway.pipeline import Route, Snapshot
 from gateway.policies import headers, request
 from gateway.policies.breaker import Breaker as BreakerSettings
@@ -25,6 +27,18 @@ from gateway.upstreams.pool import Pool
 from gateway.upstreams.upstream import Upstream as RunningUpstream
 
 NO_ROUTE = "none"
+
+
+class Limits(Protocol):
+    """Rate limits and caps."""
+
+    @property
+    def of_routes(self) -> Sequence[Sequence[Gate]]:
+        """For each route."""
+
+    @property
+    def of_the_rest(self) -> Sequence[Gate]:
+        """For requests that no route takes."""
 
 
 def upstream(
@@ -64,33 +78,43 @@ def rule(settings: BreakerSettings) -> BreakerRule:
     )
 
 
+def ways(
+    settings: Listener, upstreams: dict[str, RunningUpstream], upstream_settings: dict[str, Upstream], *, egress: bool
+) -> list[Way]:
+    """How each of a listener's routes goes to its upstream."""
+    found = []
+    for route in settings.routes:
+        timeouts = resolve(upstream_settings[route.upstream].timeout, settings.timeout, route.timeout)
+        prefix = (route.strip_prefix or "").encode()
+        found.append(Way(upstreams[route.upstream], timeouts, prefix, own_host=egress))
+    return found
+
+
 def snapshot(
     name: str,
     settings: Listener,
-    upstreams: dict[str, RunningUpstream],
-    upstream_settings: dict[str, Upstream],
+    ways: list[Way],
+    limits: Limits,
     correlation: Correlation,
     entropy: Entropy,
     metrics: Metrics,
     warn: Callable[[str], None],
 ) -> Snapshot:
-    """What a listener's requests meet."""
+    """What a listener's requests meet; `limits` are the gates behind those that are made here."""
     egress = name == "egress"
     routes = []
-    for route in settings.routes:
-        timeouts = resolve(upstream_settings[route.upstream].timeout, settings.timeout, route.timeout)
-        way = Way(upstreams[route.upstream], timeouts, (route.strip_prefix or "").encode(), own_host=egress)
+    for route, way, more in zip(settings.routes, ways, limits.of_routes, strict=True):
         gates = [headers.gate(settings.headers, route.headers), request.gate(settings.request, route.request)]
         part = metrics.route(name, route.name)
-        routes.append(Route(route.name, way, part, [gate for gate in gates if gate is not None]))
-    for_all = headers.gate(settings.headers, headers.Headers())
+        routes.append(Route(route.name, way, part, [*(gate for gate in gates if gate is not None), *more]))
     return Snapshot(
         egress=egress,
         stamp=Stamp(correlation, entropy),
         address=ClientAddress(settings.trusted_proxies, warn, ingress=not egress),
         router=Router([(route.path, route.methods) for route in settings.routes]),
         routes=routes,
-        no_route=Route(NO_ROUTE, None, metrics.route(name, NO_ROUTE), () if for_all is None else (for_all,)),
+        no_route=Route(NO_ROUTE, None, metrics.route(name, NO_ROUTE), limits.of_the_rest),
+        edits=headers.gate(settings.headers, headers.Headers()),
     )
 
 

@@ -160,7 +160,7 @@ class Refused(GatewayError):
 
     status = 503
     proxy_error = "connection_limit_reached"
-    retry_after = 1
+    retry_after: int | None = 1
 
 
 class BreakerOpen(Refused):

@@ -53,6 +53,7 @@ class Lifecycle:
         loop.add_signal_handler(signal.SIGTERM, self._stop.set)
         loop.add_signal_handler(signal.SIGINT, self._interrupt)
         loop.add_signal_handler(signal.SIGHUP, self._reload.set)
+        self._gateway.told_to_drain = self._stop.set
         await self._gateway.start()
         tasks = [loop.create_task(self._reloads())]
         if self._path is not None:

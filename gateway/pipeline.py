@@ -65,7 +65,7 @@ class Route:
 class Snapshot:
     """What one listener's requests meet; replaced whole by a reload, between two requests."""
 
-    __slots__ = ("address", "egress", "no_route", "router", "routes", "stamp")
+    __slots__ = ("address", "edits", "egress", "no_route", "router", "routes", "stamp")
 
     def __init__(
         self,
@@ -76,13 +76,17 @@ class Snapshot:
         router: Router,
         routes: list[Route],
         no_route: Route,
+        edits: Gate | None = None,
     ) -> None:
         self.egress = egress
         self.stamp = stamp
         self.address = address
         self.router = router
         self.routes = routes
+        #: What takes the requests that no route takes: its gates are those of the whole listener.
         self.no_route = no_route
+        #: The listener's changes of header fields, for responses to what no gate has seen.
+        self.edits = edits
 
 
 class Observer(Protocol):
@@ -113,8 +117,8 @@ class Pipeline:
         route, error = self._open(exchange, snapshot)
         route.metrics.begin()
         try:
-            if error is None and route.gates:
-                error = await _pass(exchange, route.gates)
+            if route.gates and (error is None or isinstance(error, (NoRoute, MethodNotAllowed))):
+                error = await _pass(exchange, route.gates) or error
             if error is None and route.way is not None:
                 error = await forward(exchange, route.way)
             if error is not None:
@@ -181,9 +185,8 @@ async def _refuse(exchange: Exchange, error: GatewayError, snapshot: Snapshot) -
     if exchange.responded:
         relay.break_off(exchange)
         return
-    if exchange.route is snapshot.no_route:  # it has met no gate: the listener's changes of fields are for it, too
-        for gate in snapshot.no_route.gates:
-            gate.check(exchange, exchange.started)
+    if snapshot.edits is not None and exchange.edit is None and exchange.route is snapshot.no_route:
+        snapshot.edits.check(exchange, exchange.started)
     answer = problem(error, exchange.correlation_id)
     if snapshot.egress and isinstance(error, BreakerOpen):
         answer.headers.append(_NO_RETRY)

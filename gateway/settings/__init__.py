@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from gateway.settings.mistakes import ConfigError, Mistake
     from gateway.settings.root import Drain, Log, Metrics, Settings
     from gateway.settings.schema import json_schema
+    from gateway.settings.state import State
     from gateway.settings.upstream import Pool, Tls, Upstream
     from gateway.settings.values import Address, Network, Url
 
@@ -40,6 +41,7 @@ __all__ = [
     "Pool",
     "Route",
     "Settings",
+    "State",
     "Tls",
     "Upstream",
     "Url",
@@ -58,6 +60,7 @@ _HOMES = {
     "mistakes": ("ConfigError", "Mistake"),
     "root": ("Drain", "Log", "Metrics", "Settings"),
     "schema": ("json_schema",),
+    "state": ("State",),
     "upstream": ("Pool", "Tls", "Upstream"),
     "values": ("Address", "Network", "Url"),
 }

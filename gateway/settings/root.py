@@ -12,6 +12,7 @@ from gateway.settings.admin import Admin
 from gateway.settings.display import displayed
 from gateway.settings.listener import Egress, Ingress
 from gateway.settings.mistakes import Mistake
+from gateway.settings.state import State
 from gateway.settings.types import Alternative, Choice, Duration, Section, Switch, Text, parse_name
 from gateway.settings.upstream import Upstream
 from gateway.settings.values import Address, parse_address
@@ -47,7 +48,7 @@ class Log(Section):
 class Settings(Section):
     """The config."""
 
-    NOT_YET: ClassVar[frozenset[str]] = frozenset({"flags", "startup_wait", "state"})
+    NOT_YET: ClassVar[frozenset[str]] = frozenset({"flags", "startup_wait"})
 
     ingress: Annotated[Ingress | None, Alternative()] = None
     """In front of the app."""
@@ -65,6 +66,8 @@ class Settings(Section):
     """The listener that changes things; `false` for none."""
     log: Log = Log()
     """What the gateway says about itself."""
+    state: State = State()
+    """Where limits are counted that replicas share."""
 
     _warnings: tuple[Mistake, ...] = PrivateAttr(default=())
     #: What `display.variables` found in the file.

@@ -9,6 +9,9 @@ from pydantic import SecretStr, ValidationInfo, field_validator, model_validator
 
 from gateway.policies.breaker import WAYS as BREAKER_WAYS
 from gateway.policies.breaker import Breaker
+from gateway.policies.in_flight import EACH as IN_FLIGHT_EACH
+from gateway.policies.in_flight import WAYS as IN_FLIGHT_WAYS
+from gateway.policies.in_flight import InFlightCap
 from gateway.policies.timeout import WAYS as TIMEOUT_WAYS
 from gateway.policies.timeout import Timeout
 from gateway.providers import PRESETS
@@ -62,6 +65,8 @@ class Upstream(Section):
     """How long it may take."""
     breaker: Annotated[Breaker | None, BREAKER_WAYS] = Breaker()
     """When it counts as failing; `false` for never."""
+    in_flight: Annotated[tuple[Annotated[InFlightCap, IN_FLIGHT_EACH], ...] | None, IN_FLIGHT_WAYS] = ()
+    """How many calls to it are under way at once, over all routes."""
     pool: Pool = Pool()
     """Its connections."""
     tls: Tls = Tls()

@@ -38,14 +38,20 @@ class RuleCounts(Protocol):
 class CapCounts(Protocol):
     """How an in-flight cap stands."""
 
+    id: str
     scope: str
-    name: str
     limit: int
-    in_flight: int
-    queued: int
     admitted: int
     refused: int
     timed_out: int
+
+    @property
+    def in_flight(self) -> int:
+        """Slots held."""
+
+    @property
+    def queued(self) -> int:
+        """Requests that wait."""
 
 
 def of_rules(rules: Iterable[RuleCounts]) -> Iterator[Family]:
@@ -72,14 +78,14 @@ def of_caps(caps: Iterable[CapCounts]) -> Iterator[Family]:
         ("gateway_in_flight_capped", "Exchanges that a cap has let in and that are under way.", "in_flight"),
         ("gateway_in_flight_queued", "Requests that wait for a cap.", "queued"),
     ):
-        yield Family("gauge", name, help_text, labels, [((c.scope, c.name), getattr(c, attribute)) for c in listed])
+        yield Family("gauge", name, help_text, labels, [((c.scope, c.id), getattr(c, attribute)) for c in listed])
     yield Family(
         "counter",
         "gateway_in_flight_decisions_total",
         "What the in-flight caps decided.",
         (*labels, "decision"),
         [
-            ((cap.scope, cap.name, decision), getattr(cap, decision))
+            ((cap.scope, cap.id, decision), getattr(cap, decision))
             for cap in listed
             for decision in ("admitted", "refused", "timed_out")
         ],

@@ -1,5 +1,7 @@
 """Forwarding: breaker, connection, request, response. One visible loop; no second try once a byte has gone out.
 
+caps ── full ──> InFlightFull
+  │
 admit ── refused ──> BreakerOpen
   │
 take an idle connection, or open one <──────────────────────┐
@@ -25,8 +27,9 @@ from gateway.errors import (
     UpstreamError,
 )
 from gateway.exchange import Exchange
+from gateway.gate import WAIT
 from gateway.policies.timeout import Timeouts
-from gateway.rules.breaker import FAILED, NEITHER, OK, Permit
+from gateway.rules.breaker import FAILED, NEITHER, OK, OPEN, Permit
 from gateway.rules.response_head import ResponseHead
 from gateway.upstreams import relay, request_lines
 from gateway.upstreams.breaker import Breaker
@@ -40,6 +43,7 @@ _IDEMPOTENT = frozenset({b"GET", b"HEAD", b"OPTIONS", b"TRACE", b"PUT", b"DELETE
 SUCCESS = "success"
 FAILURE_STATUS = "failure-status"
 CANCELLED = "cancelled"
+_LEFT_ALONE = "The upstream fails; it is being left alone for a while."
 
 
 class Way:
@@ -75,10 +79,16 @@ async def forward(exchange: Exchange, way: Way) -> GatewayError | None:
     exchange.upstream = upstream.name
     breaker = upstream.breaker
     began = monotonic()
+    if upstream.caps:
+        full = await _enter(exchange, way, began)
+        if full is not None:
+            upstream.metrics.refuse(full.slug)
+            return full
+        began = monotonic()
     permit = breaker.admit(began) if breaker is not None else 0
     if breaker is not None and permit is None:
         upstream.metrics.refuse(BreakerOpen.slug)
-        return BreakerOpen("The upstream fails; it is being left alone for a while.", breaker.retry_after(began))
+        return BreakerOpen(_LEFT_ALONE, breaker.retry_after(began))
     upstream.metrics.begin()
     verdict, outcome = NEITHER, CANCELLED
     connection: UpstreamConnection | None = None
@@ -109,6 +119,20 @@ async def forward(exchange: Exchange, way: Way) -> GatewayError | None:
         upstream.metrics.end(outcome, ended - began)
         if connection is not None:
             upstream.pool.give_back(connection, ended)
+    return None
+
+
+async def _enter(exchange: Exchange, way: Way, now: float) -> GatewayError | None:
+    """Take a slot of each of the upstream's caps; nobody waits for one of an upstream that is left alone anyway."""
+    breaker = way.upstream.breaker
+    if breaker is not None and breaker.state(now) == OPEN:
+        return BreakerOpen(_LEFT_ALONE, breaker.retry_after(now))
+    for cap in way.upstream.caps:
+        verdict = cap.enter(exchange, now)
+        if verdict is WAIT:
+            verdict = await cap.queue_up(exchange, exchange.started + way.total)
+        if verdict is not None:
+            return verdict
     return None
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+from gateway.caps.cap import Cap
 from gateway.upstreams.breaker import Breaker
 from gateway.upstreams.pool import Pool
 
@@ -28,7 +29,7 @@ class Upstream:
     `auth` is header lines to add, `credentials` the lower-case names of the fields that they replace.
     """
 
-    __slots__ = ("auth", "authority", "base", "breaker", "credentials", "metrics", "name", "pool")
+    __slots__ = ("auth", "authority", "base", "breaker", "caps", "credentials", "metrics", "name", "pool")
 
     def __init__(
         self,
@@ -46,6 +47,8 @@ class Upstream:
         self.base = base
         self.pool = pool
         self.breaker = breaker
+        #: Calls under way at once; asked in this order, after the breaker.
+        self.caps: Sequence[Cap] = ()
         self.metrics = metrics
         self.auth = tuple(auth)
         self.credentials = credentials
