@@ -15,6 +15,8 @@ from gateway.rules.field_lines import Pieces
 Noted = dict[bytes, list[bytes]]
 
 _READ = frozenset({b"host", b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"expect", b"te"})
+#: What decides on the body and on the connection.
+_SETTLE = frozenset({b"content-length", b"transfer-encoding", b"connection", b"expect"})
 _FORWARDED = frozenset({b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"forwarded"})
 _PASSED_ON = frozenset({b"host", b"content-length", b"expect"})
 _TRACE = frozenset({b"traceparent", b"tracestate"})
@@ -101,7 +103,7 @@ def read(method: bytes, target: bytes, version: str, kept: Pieces, noted: Noted)
     else:
         raise Malformed("only HTTP/1.0 and HTTP/1.1 are spoken here")
     _read_target(head, method, target)
-    if len(noted) == 1 and not head.http10 and method != b"CONNECT":  # nothing but Host: no body, nothing to settle
+    if _SETTLE.isdisjoint(noted) and not head.http10 and method != b"CONNECT":  # no body, nothing to settle
         head.length = None
         head.keep_alive = True
         head.chunked = head.expects_continue = head.trailers_wanted = False
