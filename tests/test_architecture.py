@@ -27,18 +27,24 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": {"exchange", "rules"},
     "gate": {"errors", "exchange"},
     "state": {"rules"},
-    "policies": {"rules", "exchange", "errors", "entropy", "gate", "state.ports", "settings.types", "settings.values"},
+    "caps": {"rules", "exchange", "errors", "gate", "state.ports"},
+    "policies": {
+        "rules", "exchange", "errors", "entropy", "gate", "caps", "state.ports", "settings.types", "settings.rates",
+        "settings.values",
+    },
     "settings": {"policies", "providers", "rules", "state.redis_url"},
-    "upstreams": {"rules", "exchange", "errors", "policies", "sockets"},
+    "upstreams": {"caps", "rules", "exchange", "errors", "gate", "policies", "sockets"},
     "pipeline": {"rules", "exchange", "errors", "gate", "policies", "upstreams"},
     "listeners": {"rules", "exchange", "errors", "pipeline", "sockets"},
     "telemetry": {"exchange", "errors"},
     "admin": {"listeners"},
     "operations": {"admin", "policies", "rules", "settings", "state", "telemetry", "upstreams"},
-    "build": {"rules", "policies", "providers", "settings", "telemetry", "upstreams", "pipeline", "entropy"},
+    "control": {"admin", "listeners", "settings", "telemetry"},
+    "protection": {"caps", "gate", "policies", "rules", "settings", "state", "telemetry"},
+    "build": {"rules", "policies", "providers", "settings", "telemetry", "upstreams", "gate", "pipeline", "entropy"},
     "assembly": {
-        "build", "entropy", "errors", "exchange", "listeners", "pipeline", "rules", "settings", "telemetry",
-        "upstreams",
+        "admin", "build", "control", "entropy", "errors", "exchange", "listeners", "operations", "pipeline",
+        "protection", "rules", "settings", "telemetry", "upstreams",
     },
     "lifecycle": {"assembly", "settings", "telemetry"},
     "demo": set(),
@@ -50,7 +56,9 @@ MAY_IMPORT: dict[str, set[str]] = {
 ONLY_FOR: dict[str, set[str]] = {
     "assembly": {"cli", "lifecycle"},
     "build": {"assembly"},
+    "control": {"assembly"},
     "operations": {"assembly"},
+    "protection": {"assembly"},
     "lifecycle": {"cli"},
     "cli": {"__main__"},
 }
@@ -90,7 +98,7 @@ NOT_IN_RULES = {
 LAZY = {"settings/__init__.py", "cli/main.py"}
 
 #: Pages of the reference that are about no policy.
-SECTIONS = {"README", "admin", "values", "routes", "listeners", "upstreams", "drain", "metrics", "log"}
+SECTIONS = {"README", "admin", "state", "values", "routes", "listeners", "upstreams", "drain", "metrics", "log"}
 
 #: Files whose tests are another's.
 TESTED_WITH = {"rules/forwarded.py": "rules/client_address.py", "upstreams/upstream.py": "upstreams/forward.py"}
