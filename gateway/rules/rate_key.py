@@ -84,7 +84,7 @@ def reader(by: Sequence[Term], pattern: str = "", *, ipv6_prefix: int = 64, shar
     if not parts:
         return _everybody
     if len(parts) == 1:
-        return _or_none(parts[0]) if share and by != (IP,) else parts[0]
+        return _or_none(parts[0]) if share and tuple(by) != (IP,) else parts[0]
     return _joined(parts, share=share)
 
 
@@ -161,7 +161,7 @@ def _part(term: Term, pattern: str, ipv6_prefix: int) -> Read:
 def _ip(prefix: int) -> Read:
     def read(exchange: Asked) -> bytes:
         text = exchange.client
-        return _network(text, prefix) if ":" in text else text.encode()
+        return _network(text, prefix) if ":" in text else text.encode() or NONE
 
     return read
 
