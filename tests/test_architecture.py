@@ -29,8 +29,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "state": {"rules"},
     "caps": {"rules", "exchange", "errors", "gate", "state.ports"},
     "policies": {
-        "rules", "exchange", "errors", "entropy", "gate", "caps", "state.ports", "settings.types", "settings.rates",
-        "settings.values",
+        "caps", "entropy", "errors", "exchange", "gate", "rules", "settings.rate_rule", "settings.rates",
+        "settings.types", "state.asking", "state.calendar", "state.ports", "state.rate_rules",
     },
     "settings": {"policies", "providers", "rules", "state.redis_url"},
     "upstreams": {"caps", "rules", "exchange", "errors", "gate", "policies", "sockets"},

@@ -33,7 +33,14 @@ class Limit:
 
     __slots__ = ("calendar", "id", "prefix", "rate", "shadow")
 
-    def __init__(self, id: str, rate: Rate, *, calendar: Calendar | None = None, shadow: bool = False) -> None:  # noqa: A002
+    def __init__(
+        self,
+        id: str,
+        rate: Rate,
+        *,
+        calendar: Calendar | None = None,
+        shadow: bool = False,  # noqa: A002
+    ) -> None:
         self.id = id
         self.rate = rate
         self.calendar = calendar
@@ -97,7 +104,7 @@ class SharedBuckets(Protocol):
 
 
 class SharedSlots(Protocol):
-    """In-flight caps shared between replicas: leases that a living replica renews every 10 s. All raise Unavailable."""
+    """In-flight caps shared between replicas: leases, renewed every 10 s by living ones. All raise Unavailable."""
 
     async def acquire(self, cap: str, key: bytes, limit: int) -> bytes | None:
         """A lease on a slot of `cap` (an id as a rule's) for this key, or None when `limit` are taken."""

@@ -84,7 +84,7 @@ class Metrics:
         self._dropped_lines[log] = count
 
     def watch(self, name: str, source: Callable[[], Iterable[Family | HistogramFamily]]) -> None:
-        """Ask `source` for families of its own at each scrape, on the event loop; one of the same name is replaced."""
+        """Ask `source` for families of its own at each scrape, on the event loop; it replaces one of its name."""
         self._sources[name] = source
 
     def snapshot(self) -> Snapshot:

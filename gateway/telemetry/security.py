@@ -1,7 +1,7 @@
 """Security events: one stream of lines in the operational log (`event` is `security`), one counter by kind.
 
-Kinds: `limit_exceeded`, `blocked`, `malformed_flood`, `bad_token`. Every event counts; of the lines there is one a
-second for each kind and rule, with the number of those suppressed, so that an attack does not become a flood of lines.
+Kinds: `limit_exceeded`, `blocked`, `malformed_flood`, `bad_token`. Every event counts; of lines there is one a second
+for each kind and rule, with the number of those suppressed, so that an attack does not become a flood of lines.
 """
 
 from __future__ import annotations
