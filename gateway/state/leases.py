@@ -25,7 +25,7 @@ _PS = 1e12  # picoseconds in a second, for a float
 class _Held(Lease):
     """A key's lease, and who waits for more."""
 
-    __slots__ = ("begun", "first", "key", "limit", "needed", "rate", "refill", "short", "waiters", "waiting")
+    __slots__ = ("begun", "first", "key", "limit", "needed", "rate", "refill", "waiters", "waiting")
 
     def __init__(self, limit: Limit, key: bytes) -> None:
         super().__init__()
@@ -34,8 +34,6 @@ class _Held(Lease):
         #: The answer under way, and whether its question has gone out.
         self.refill: asyncio.Task[Unavailable | None] | None = None
         self.begun = False
-        #: Whether the last answer brought less than was asked for.
-        self.short = False
         #: What the next question is to ask for: tokens for all who wait, and for the first of them.
         self.needed = 0
         self.first = 0
@@ -50,14 +48,14 @@ class _Held(Lease):
 
 
 _FEWEST = 100  # keys held: more than one request has charges
-_NOBODY: frozenset[_Held] = frozenset()
 
 
 class Leases:
     """Spends tokens of shared buckets. Not for several threads.
 
     `replicas` says how many gateways share them; `timeout` bounds every wait, seconds; `capacity` bounds the keys
-    held, of which the one idle longest goes first, with what it holds; `waiters` bounds those who wait for one key.
+    held, of which the one idle longest goes first, with what it holds, but none that somebody waits for; `waiters`
+    bounds those who wait for one key.
     """
 
     def __init__(
@@ -92,7 +90,7 @@ class Leases:
             held = table.get(name)
             if held is None or held.tokens < cost or at >= held.until or held.limit is not limit:
                 self._unspend(charges[: len(standings)])
-                return self._decide(charges, at, _NOBODY)[0]
+                return self._decide(charges, at)[0]
             standings.append(
                 held.spend(limit.rate, cost, at) if limit.calendar is None else held.spend_quota(held.rate, cost, at)
             )
@@ -103,16 +101,15 @@ class Leases:
     async def wait(self, charges: Sequence[Charge]) -> list[Standing]:
         """As `check`, after the answer that it takes. Raises Unavailable when none comes in time."""
         deadline = self._clock() + self._timeout
-        short: frozenset[_Held] = _NOBODY
         while True:
             now = self._clock()
             at = int(now * _PS)
-            decided, lacking = self._decide(charges, at, short)
+            decided, lacking = self._decide(charges, at)
             if decided is not None:
                 return decided
             if now >= deadline:
                 raise Unavailable("others were quicker")
-            short |= await self._more(lacking, deadline - now)
+            await self._more(lacking, deadline - now)
 
     def give_back(self, charges: Sequence[Charge], age: float = 0.0) -> None:
         """As `Buckets.give_back`: into the hand, and what is too much for it to the shared state."""
@@ -138,13 +135,8 @@ class Leases:
 
     # ---- deciding
 
-    def _decide(
-        self, charges: Sequence[Charge], at: int, short: frozenset[_Held]
-    ) -> tuple[list[Standing] | None, dict[_Held, int]]:
-        """Spend for all charges, or refuse; or None where that cannot be told yet, and how many tokens of whose.
-
-        `short` are those that have had an answer for these charges, which was too little.
-        """
+    def _decide(self, charges: Sequence[Charge], at: int) -> tuple[list[Standing] | None, dict[_Held, int]]:
+        """Spend for all charges, or refuse; or None where that cannot be told yet, and how many tokens of whose."""
         costs: dict[_Held, int] = {}
         lacking: dict[_Held, int] = {}
         refused = False
@@ -153,14 +145,14 @@ class Leases:
             costs[held] = cost = costs.get(held, 0) + one.cost
             if held.tokens >= cost:
                 continue
-            if not _hopeless(held, cost - held.tokens, at, short):
+            if not _hopeless(held, cost - held.tokens, at):
                 lacking[held] = cost
             elif one.limit.shadow:
                 costs[held] -= one.cost
             else:
                 refused = True
         if refused:
-            return self._refuse(charges, at, short), {}
+            return self._refuse(charges, at), {}
         if lacking:
             return None, lacking
         return [self._spend(one, at) for one in charges], {}
@@ -172,14 +164,14 @@ class Leases:
             return held.refusal(held.rate, one.cost, held.waiting, at)
         return (held.spend_quota if held.ends else held.spend)(held.rate, one.cost, at)
 
-    def _refuse(self, charges: Sequence[Charge], at: int, short: frozenset[_Held]) -> list[Standing]:
+    def _refuse(self, charges: Sequence[Charge], at: int) -> list[Standing]:
         """How the charges stand, none of which is taken."""
         costs: dict[_Held, int] = {}
         standings = []
         for one in charges:
             held = self._table[one.limit.prefix + one.key]
             cost = costs.get(held, 0) + one.cost
-            if held.tokens < cost and _hopeless(held, cost - held.tokens, at, short):
+            if held.tokens < cost and _hopeless(held, cost - held.tokens, at):
                 standings.append(held.refusal(held.rate, cost, held.waiting, at))
             else:
                 costs[held] = cost
@@ -215,18 +207,16 @@ class Leases:
 
     # ---- asking
 
-    async def _more(self, lacking: dict[_Held, int], within: float) -> frozenset[_Held]:
-        """Wait for the answers under way, or for new ones that ask for these too; those that brought too little."""
+    async def _more(self, lacking: dict[_Held, int], within: float) -> None:
+        """Wait for the answers under way, or for new ones that ask for these tokens too."""
         if any(held.waiters >= self._waiters for held in lacking):
             raise Unavailable("too many wait")
         tasks = []
-        asked = []
         for held, cost in lacking.items():
             task = held.refill or self._ask(held)
             if not held.begun:
                 held.first = held.first or cost
                 held.needed += cost
-                asked.append(held)
             held.waiters += 1
             held.waiting += cost
             tasks.append(task)
@@ -244,7 +234,6 @@ class Leases:
                 raise Unavailable(*error.args) from error
         if late:
             raise Unavailable("no answer in time")
-        return frozenset(held for held in asked if held.short)
 
     def _ahead(self, held: _Held, at: int) -> None:
         """Ask for more before it is needed, where that may bring something."""
@@ -269,7 +258,6 @@ class Leases:
                     held.filled(rate, taken, wanted, told, sent, int(self._clock() * _PS))
                 else:
                     held.filled_quota(rate, taken, told, sent)
-                held.short = taken < wanted
         except Unavailable as error:
             return error
         finally:
@@ -307,6 +295,6 @@ class Leases:
         return lease.cap(rate.burst, self._replicas())
 
 
-def _hopeless(held: _Held, missing: int, at: int, short: frozenset[_Held]) -> bool:
+def _hopeless(held: _Held, missing: int, at: int) -> bool:
     """Whether so many tokens surely do not come, after all for whom others wait."""
-    return held in short or held.refuses(held.rate, missing + held.waiting, at)
+    return held.refuses(held.rate, missing + held.waiting, at)

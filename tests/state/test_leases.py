@@ -129,6 +129,23 @@ def test_all_who_wait_share_one_answer_first_come_first_served() -> None:
     run(main())
 
 
+def test_no_more_wait_than_may_be_served() -> None:
+    async def main() -> None:
+        world = World()
+        rule = Limit("r", Rate(1, 60, 10))
+        for _ in range(4):
+            await world.ask(one(rule))
+        tasks = [asyncio.create_task(world.ask(one(rule))) for _ in range(50)]
+        await asyncio.sleep(0)
+        assert sum(task.done() for task in tasks) == len(world.refused) == 44
+        assert all(0 < told.retry_after <= 60 * 6 for told in world.refused)
+        await asyncio.wait(tasks)
+        assert len(world.passed) == 10
+        await world.close()
+
+    run(main())
+
+
 def test_costs_are_taken_whole() -> None:
     async def main() -> None:
         world = World()
@@ -295,6 +312,23 @@ def test_keys_are_bounded_and_the_one_idle_longest_goes_first() -> None:
             assert len(world.gateways[0]) <= 100
         assert rule.prefix + b"0" in world.gateways[0]._table
         assert len(world.passed) == 500
+        await world.close()
+
+    run(main())
+
+
+def test_a_key_that_somebody_waits_for_stays() -> None:
+    async def main() -> None:
+        world = World(capacity=100)
+        rule = Limit("r", Rate(1000, 1, 1000))
+        for number in range(100):
+            await world.ask(one(rule, b"%d" % number))
+        world.shared.calls = 0
+        await asyncio.gather(*(world.ask(one(rule, b"new %d" % number)) for number in range(150)))
+        assert world.shared.calls == 150
+        assert len(world.passed) == 250
+        await world.ask(one(rule, b"last"))
+        assert len(world.gateways[0]) == 100
         await world.close()
 
     run(main())
