@@ -62,19 +62,19 @@ class Cap:
     #: Where it gets its slots when replicas share them.
     leases: Leases | None = None
 
-    def __init__(self, id: str, scope: str, name: str, settings: CapSettings, read: Read | None = None) -> None:  # noqa: A002
+    def __init__(self, id: str, scope: str, name: str, settings: CapSettings, read: Read | None = None) -> None:
         self.id = id
-        self.scope = scope
-        self.name = name
         self.admitted = self.refused = self.timed_out = 0
         self._pace = Pace()
         self._adaptive: AdaptiveLimit | None = None
         self._whole = Slots(0, 0)
         self._by_key = SlotsByKey(0, 0)
-        self.reconfigure(settings, read)
+        self.configure(scope, name, settings, read)
 
-    def reconfigure(self, settings: CapSettings, read: Read | None = None) -> None:
-        """Go by other settings. A higher limit lets those in who wait; under a lower one nobody is turned out."""
+    def configure(self, scope: str, name: str, settings: CapSettings, read: Read | None = None) -> None:
+        """Go by these settings. A higher limit lets those in who wait; under a lower one nobody is turned out."""
+        self.scope = scope
+        self.name = name
         self.settings = settings
         self._read = read
         self._sample_at = 0.0
@@ -218,7 +218,7 @@ class Cap:
     def _leave(self) -> None:
         self._whole.leave()
 
-    def _leave_of(self, slots: Slots, lease: bytes) -> None:  # noqa: ARG002 - of a shared cap only
+    def _leave_of(self, slots: Slots, lease: bytes) -> None:
         slots.leave()
         self._by_key.settle(slots)
 

@@ -108,11 +108,15 @@ def names(owner: str, settings: Sequence[InFlightCap]) -> list[str]:
 
 
 class Caps:
-    """Every cap there is, by id, in the config's order; who is in flight outlives a reload."""
+    """Every cap there is, by id, in the config's order; who is in flight outlives a reload.
+
+    A config asks for its caps with `cap`. Until it is in force, with `keep`, nothing has changed for the one before.
+    """
 
     def __init__(self) -> None:
         self._caps: dict[str, Cap] = {}
-        self._wanted: dict[str, None] = {}
+        self._asked: dict[str, tuple[Cap, str, str, InFlightCap, Read | None]] = {}
+        self._wanted: frozenset[str] = frozenset()
         #: Where shared caps get their slots; without it they are each replica's own.
         self.leases: Leases | None = None
 
@@ -120,30 +124,34 @@ class Caps:
         self._forget()
         return iter(list(self._caps.values()))
 
-    def cap(self, id: str, scope: str, name: str, settings: InFlightCap, read: Read | None = None) -> Cap:  # noqa: A002
-        """The cap of this id, by these settings from now on. `keep` says later which ids there are.
+    def cap(self, id: str, scope: str, name: str, settings: InFlightCap, read: Read | None = None) -> Cap:
+        """The cap of this id, which goes by these settings from `keep` on, a new one at once.
 
         `scope` and `name` are for metrics and refusals; `read` reads the key, None for a cap that has none.
         """
         leases = self.leases if settings.shared else None
         cap = self._caps.get(id)
-        if cap is not None and cap.leases is leases:
-            cap.scope, cap.name = scope, name
-            cap.reconfigure(settings, read)
-            return cap
-        # Where a cap becomes shared, or is so no more, whoever is in flight gives back to the one before.
-        if leases is None:
-            cap = Cap(id, scope, name, settings, read)
-        else:
-            cap = SharedCap(id, scope, name, settings, read, leases)
-        self._caps[id] = cap
+        if cap is None or cap.leases is not leases:
+            # Where a cap becomes shared, or is so no more, whoever is in flight gives back to the one before.
+            if leases is None:
+                cap = Cap(id, scope, name, settings, read)
+            else:
+                cap = SharedCap(id, scope, name, settings, read, leases)
+        self._asked[id] = cap, scope, name, settings, read
         return cap
 
     def keep(self, ids: Iterable[str]) -> None:
-        """Keep only these, in this order; the others go when the last request has left them."""
-        self._wanted = dict.fromkeys(ids)
-        order = [*self._wanted, *(id_ for id_ in self._caps if id_ not in self._wanted)]
-        self._caps = {id_: self._caps[id_] for id_ in order if id_ in self._caps}
+        """These are the caps now, in this order; the others go when the last request has left them."""
+        asked, self._asked = self._asked, {}
+        kept = {}
+        for id_ in ids:
+            if id_ in asked:
+                kept[id_], scope, name, settings, read = asked[id_]
+                kept[id_].configure(scope, name, settings, read)
+            elif id_ in self._caps:
+                kept[id_] = self._caps[id_]
+        self._wanted = frozenset(kept)
+        self._caps = {**kept, **{id_: cap for id_, cap in self._caps.items() if id_ not in kept}}
         self._forget()
 
     def _forget(self) -> None:

@@ -39,7 +39,7 @@ class Limit:
         rate: Rate,
         *,
         calendar: Calendar | None = None,
-        shadow: bool = False,  # noqa: A002
+        shadow: bool = False,
     ) -> None:
         self.id = id
         self.rate = rate
