@@ -26,6 +26,11 @@ def cap(read: Read | None = None, **fields: Any) -> Cap:
     return Cap("ingress/generate/all", "generate", "all", InFlightCap(**fields), read)
 
 
+def reconfigure(one: Cap, read: Read | None = None, **fields: Any) -> None:
+    """What a reload does."""
+    one.configure(one.scope, one.name, InFlightCap(**fields), read)
+
+
 class Request:
     """One exchange of a caller, in a task of its own."""
 

@@ -11,8 +11,7 @@ import pytest
 
 from gateway.errors import CallerInFlightFull, InFlightFull, KeyMissing
 from gateway.gate import WAIT
-from gateway.policies.in_flight import Adaptive, InFlightCap
-from tests.caps.capped import Request, by_header, cap, counts, turns
+from tests.caps.capped import Request, by_header, cap, counts, reconfigure, turns
 from tests.support.exchanges import exchange
 from tests.support.expect import assert_within
 
@@ -274,10 +273,10 @@ async def test_a_raised_limit_lets_in_who_waits_and_a_lowered_one_turns_nobody_o
     one = cap(limit=1, queue=3, wait=5.0)
     requests = [Request(one) for _ in range(4)]
     await turns()
-    one.reconfigure(InFlightCap(limit=3, queue=3, wait=5.0))
+    reconfigure(one, limit=3, queue=3, wait=5.0)
     await turns()
     assert [request.holds for request in requests] == [True, True, True, False]
-    one.reconfigure(InFlightCap(limit=1, queue=0))
+    reconfigure(one, limit=1, queue=0)
     assert counts(one) == (3, 1)
     for request in requests[:2]:
         request.finish()
@@ -295,7 +294,7 @@ async def test_a_cap_that_becomes_one_by_key_lets_go_of_who_was_in_before() -> N
     one = cap(limit=1)
     held = exchange()
     assert one.enter(held, monotonic()) is None
-    one.reconfigure(InFlightCap(limit=1), by_header)
+    reconfigure(one, by_header, limit=1)
     other = exchange()
     assert one.enter(other, monotonic()) is None
     assert one.in_flight == 2
@@ -340,65 +339,6 @@ async def test_without_the_key() -> None:
     assert isinstance(error, KeyMissing)
     assert error.status == 400
     assert refuses.refused == 1
-
-
-# ---- adaptive
-
-
-async def test_an_adaptive_cap_begins_at_its_floor_and_moves_by_what_ends() -> None:
-    one = cap(adaptive=Adaptive(floor=4, ceiling=100, window=0.05, baseline=1.0))
-    assert one.limit == 4
-    assert one._adaptive is not None
-    began = monotonic()
-    while one.limit < 6:
-        held = [exchange() for _ in range(one.limit)]
-        assert all(one.enter(each, monotonic()) is None for each in held)
-        assert one.enter(exchange(), monotonic()) is not None
-        for each in held:
-            each.status = 200
-            each.end()
-        await asyncio.sleep(0.005)
-        assert monotonic() - began < 10
-    assert one.in_flight == 0
-    assert one._adaptive.baseline > 0
-
-
-async def test_timeouts_shrink_it_and_refusals_of_others_say_nothing() -> None:
-    one = cap(adaptive=Adaptive(floor=2, ceiling=100, window=0.05, baseline=1.0))
-    assert one._adaptive is not None
-    one._adaptive._set(64.0)
-    one.limit = 64
-    one._resize()
-
-    def end(status: int, error: str) -> None:
-        held = exchange()
-        assert one.enter(held, monotonic()) is None
-        held.status, held.error = status, error
-        held.end()
-
-    for _ in range(30):
-        end(503, "breaker-open")
-        await asyncio.sleep(0.003)
-    assert one.limit == 64
-    end(504, "headers-timeout")
-    await asyncio.sleep(0.06)
-    end(504, "headers-timeout")
-    assert one.limit == 32
-
-
-async def test_more_room_that_it_finds_goes_to_who_waits() -> None:
-    one = cap(adaptive=Adaptive(floor=1, ceiling=100), queue=5, wait=5.0)
-    assert one._adaptive is not None
-    requests = [Request(one) for _ in range(4)]
-    await turns()
-    assert [request.holds for request in requests] == [True, False, False, False]
-    one._adaptive._set(3.0)
-    requests[0].finish()
-    await turns()
-    assert [request.holds for request in requests] == [False, True, True, True]
-    for request in requests[1:]:
-        request.finish()
-        await request.ended()
 
 
 async def test_a_way_to_wait_is_offered_only_where_there_is_one() -> None:

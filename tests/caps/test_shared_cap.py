@@ -17,7 +17,7 @@ from gateway.caps.shared_cap import SharedCap
 from gateway.errors import CallerInFlightFull, InFlightFull
 from gateway.gate import WAIT
 from gateway.policies.in_flight import InFlightCap
-from tests.caps.capped import Request, by_header, counts, turns, until
+from tests.caps.capped import Request, by_header, counts, reconfigure, turns, until
 from tests.caps.shelf import Shelf
 from tests.support.exchanges import exchange
 from tests.support.expect import assert_within
@@ -329,7 +329,7 @@ async def test_a_lower_limit_holds_from_the_next_on() -> None:
         (cap,) = made.caps
         requests = [Request(cap) for _ in range(3)]
         await turns(8)
-        cap.reconfigure(InFlightCap(shared=True, limit=2))
+        reconfigure(cap, shared=True, limit=2)
         assert cap.in_flight == 3
         await finish(requests[0])
         assert isinstance(await Request(cap).ended(), InFlightFull)

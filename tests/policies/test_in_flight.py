@@ -104,16 +104,31 @@ def test_names() -> None:
 # ---- by their ids
 
 
-def test_a_cap_outlives_a_reload() -> None:
+def test_a_cap_outlives_a_reload_and_goes_by_the_new_settings_once_they_are_in_force() -> None:
     caps = Caps()
     one = caps.cap("ingress/a/a-1", "a", "a-1", InFlightCap(limit=1))
     caps.keep(["ingress/a/a-1"])
     held = exchange()
     assert one.enter(held, monotonic()) is None
-    assert caps.cap("ingress/a/a-1", "a", "a-1", InFlightCap(limit=2)) is one
-    assert (one.in_flight, one.limit) == (1, 2)
+    assert caps.cap("ingress/a/a-1", "b", "a-1", InFlightCap(limit=2), by_header) is one
+    assert (one.in_flight, one.limit, one.scope, one.keyed) == (1, 1, "a", False)
+    caps.keep(["ingress/a/a-1"])
+    assert (one.in_flight, one.limit, one.scope, one.keyed) == (1, 2, "b", True)
     held.end()
     assert one.in_flight == 0
+
+
+def test_a_config_that_never_comes_into_force_changes_nothing() -> None:
+    caps = Caps()
+    one = caps.cap("a", "a", "a", InFlightCap(limit=1))
+    caps.keep(["a"])
+    caps.cap("a", "a", "a", InFlightCap(limit=2))
+    caps.cap("b", "b", "b", InFlightCap(limit=2))
+    assert [*caps] == [one]
+    caps.cap("a", "a", "a", InFlightCap(limit=3))
+    caps.keep(["a"])
+    assert [*caps] == [one]
+    assert one.limit == 3
 
 
 def test_one_that_is_gone_stays_until_it_is_empty() -> None:
@@ -139,12 +154,15 @@ async def test_a_cap_is_shared_where_it_says_so_and_there_is_a_shared_state() ->
     caps = Caps()
     settings = InFlightCap(limit=1, shared=True)
     alone = caps.cap("a", "a", "a", settings)
+    caps.keep(["a"])
     assert not isinstance(alone, SharedCap)
     held = exchange()
     assert alone.enter(held, monotonic()) is None
     caps.leases = Leases(Shelf(), lambda: 1, lambda *_: None)
     shared = caps.cap("a", "a", "a", settings)
     assert isinstance(shared, SharedCap)
+    caps.keep(["a"])
+    assert [*caps] == [shared]
     assert caps.cap("a", "a", "a", settings) is shared
     assert not isinstance(caps.cap("b", "b", "b", InFlightCap(limit=1)), SharedCap)
     held.end()
@@ -162,6 +180,7 @@ class Rig:
         self.listener = self.caps.cap("l", "ingress", "l", each.get("listener", InFlightCap(limit=10)))
         self.route = self.caps.cap("r", "route", "r", each.get("route", InFlightCap(limit=10)))
         self.caller = self.caps.cap("c", "route", "c", each.get("caller", InFlightCap(limit=10)), by_header)
+        self.caps.keep(["l", "r", "c"])
         self.gate = InFlight([self.route, self.caller, self.listener], total)
 
     def counts(self) -> list[tuple[int, int]]:
@@ -278,6 +297,7 @@ async def test_two_gates_in_a_crowd_never_block_each_other() -> None:
     tight = InFlightCap(limit=1, queue=100, wait=30.0)
     listener = caps.cap("l", "ingress", "l", tight)
     gates = [InFlight([listener, caps.cap(name, name, name, tight)], inf) for name in ("a", "b")]
+    caps.keep(["l", "a", "b"])
 
     async def serve(gate: InFlight) -> None:
         one = exchange()
