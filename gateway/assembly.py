@@ -319,6 +319,8 @@ def _breaker_state(breaker: Breaker) -> int:
 
 def _breaker_health(breaker: Breaker | None) -> tuple[State, str]:
     state = 0 if breaker is None else breaker.state(monotonic())
-    if state == 0:
+    if breaker is None or state == 0:
         return "healthy", ""
+    if breaker.held:
+        return "degraded", "the breaker is held open by hand"
     return "degraded", "the breaker is open" if state == 2 else "the breaker is half-open"

@@ -15,7 +15,7 @@ async def test_nothing_is_found(guarded: Running, tmp_path: Path) -> None:
     command = [
         *(sys.executable, "-m", "schemathesis.cli", "run"),
         f"http://127.0.0.1:{guarded.address[1]}/openapi.json",
-        *("--max-examples", "10", "--seed", "1", "--generation-database", "none", "--phases", "coverage,fuzzing"),
+        *("--max-examples", "5", "--seed", "1", "--generation-database", "none", "--phases", "coverage,fuzzing"),
         *("--header", f"Authorization: Bearer {guarded.token}"),
     ]
     process = await asyncio.create_subprocess_exec(
