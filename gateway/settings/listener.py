@@ -9,17 +9,24 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
 from gateway.policies.headers import WAYS as HEADERS_WAYS
 from gateway.policies.headers import Headers
+from gateway.policies.in_flight import EACH as IN_FLIGHT_EACH
+from gateway.policies.in_flight import WAYS as IN_FLIGHT_WAYS
+from gateway.policies.in_flight import InFlightCap
 from gateway.policies.request import WAYS as REQUEST_WAYS
 from gateway.policies.request import RequestGuards
 from gateway.policies.timeout import WAYS as TIMEOUT_WAYS
 from gateway.policies.timeout import TimeoutOverride
+from gateway.rules.rate_key import Term
 from gateway.settings import pattern
 from gateway.settings.mistakes import nearest, shown
+from gateway.settings.rate_rule import WAYS as RATE_LIMIT_WAYS
+from gateway.settings.rate_rule import RateRule
+from gateway.settings.rates import parse_user
 from gateway.settings.types import Duration, Section, Size, Text, Whole, parse_name
 from gateway.settings.values import Address, Network, parse_address, parse_network
 
 #: Policies of the contract that come with later versions, on a listener and on a route.
-POLICIES_NOT_YET = frozenset({"cache", "coalesce", "flags", "in_flight", "rate_limit", "require", "retry", "when"})
+POLICIES_NOT_YET = frozenset({"cache", "coalesce", "flags", "require", "retry", "when"})
 
 # What llhttp, and so the gateway, can read; RFC 9110, section 9, and the registry of methods.
 _METHOD_NAMES = (
@@ -84,6 +91,10 @@ class Route(Section):
     """Header fields to change, after the listener's changes; `false` for neither."""
     request: Annotated[RequestGuards, REQUEST_WAYS] = RequestGuards()
     """What requests must keep to, where it differs from the listener's; `false` for nothing."""
+    rate_limit: Annotated[tuple[RateRule, ...] | None, RATE_LIMIT_WAYS] = ()
+    """How much passes in what time, besides the listener's limits; `false` for neither."""
+    in_flight: Annotated[tuple[Annotated[InFlightCap, IN_FLIGHT_EACH], ...] | None, IN_FLIGHT_WAYS] = ()
+    """How many of its requests are under way at once, besides the listener's caps; `false` for neither."""
 
     @field_validator("strip_prefix")
     @classmethod
@@ -138,6 +149,12 @@ class Listener(Section):
     """Header fields to change, for all its routes."""
     request: Annotated[RequestGuards, REQUEST_WAYS] = RequestGuards()
     """What requests must keep to, for all its routes."""
+    user: Annotated[Term, Text(read=parse_user)] = Term("header", "X-User-Id")
+    """Where requests say who their user is, for limits by user: `header:NAME` or `jwt:CLAIM`."""
+    rate_limit: Annotated[tuple[RateRule, ...] | None, RATE_LIMIT_WAYS] = ()
+    """How much passes in what time, over all its routes."""
+    in_flight: Annotated[tuple[Annotated[InFlightCap, IN_FLIGHT_EACH], ...] | None, IN_FLIGHT_WAYS] = ()
+    """How many requests are under way at once, over all its routes."""
     routes: Annotated[tuple[Route, ...], Field(min_length=1, max_length=1000), AfterValidator(_named)]
     """Tried in the order written."""
 

@@ -171,5 +171,6 @@ def parse_zone(text: str) -> str:
     try:
         ZoneInfo(text)
     except (KeyError, ValueError, OSError):  # not found, not a zone's name, a folder
-        raise ValueError(f"{shown(text)} is no time zone{suggestion(text, sorted(available_timezones()))}") from None
+        near = [zone for zone in available_timezones() if zone[:2].lower() == text[:2].lower()]
+        raise ValueError(f"{shown(text)} is no time zone{suggestion(text, near)}") from None
     return str(text)

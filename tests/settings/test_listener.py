@@ -133,7 +133,6 @@ def test_a_name_may_be_what_yaml_takes_for_something_else() -> None:
         ({"path": ""}, "no value here"),
         ({"name": "~"}, "no value here"),
         ({"methods": "[~]"}, "no value here"),
-        ({"rate_limit": "[]"}, "rate_limit is not supported yet"),
         ({"cache": "{ttl: 1h}"}, "cache is not supported yet"),
         ({"flags": "{}"}, "flags is not supported yet"),
     ],
