@@ -1,4 +1,6 @@
-"""The config in force as a file would have it: every default written out, every secret hidden.
+"""The config in force as a file would have it: defaults written out, every secret hidden.
+
+What a list holds (routes, rules, caps) stands as it was written: not all of its defaults could be written there.
 
 A secret is hidden for being one: what its section keeps as SecretStr. And a text that `${...}` brought stands as the
 file has it, for the environment and mounted files are where secrets come from; a number or an address is none.
@@ -40,7 +42,7 @@ def variables(data: Any) -> Any:
     return None
 
 
-def displayed(section: Section, filled: Any) -> dict[str, Any]:
+def displayed(section: Section, filled: Any, *, defaults: bool = True) -> dict[str, Any]:
     """A section as a file would have it; `filled` is what `variables` said of it."""
     shown: dict[str, Any] = {}
     for (key, field), name in zip(keys_of(type(section)).items(), type(section).model_fields, strict=True):
@@ -54,13 +56,13 @@ def displayed(section: Section, filled: Any) -> dict[str, Any]:
             if written and (kind is None or kind.off):
                 shown[key] = False
         elif not isinstance(value, Enum):  # the one that stands for "as around it" cannot be written either
-            found = _value(value, kind, field.annotation, inner)
-            if written or found not in ({}, []):
+            found = _value(value, kind, field.annotation, inner, defaults)
+            if written or (defaults and found not in ({}, [], "")):
                 shown[key] = found
     return shown
 
 
-def _value(value: Any, kind: Kind | None, annotation: Any, filled: Any) -> Any:
+def _value(value: Any, kind: Kind | None, annotation: Any, filled: Any, defaults: bool) -> Any:
     if isinstance(filled, str) and not isinstance(value, _PLAIN):
         return filled
     if isinstance(value, SecretStr):
@@ -68,9 +70,9 @@ def _value(value: Any, kind: Kind | None, annotation: Any, filled: Any) -> Any:
     if kind is not None:
         return _leaf(kind.written(value))
     if isinstance(value, Section):
-        return displayed(value, filled)
+        return displayed(value, filled, defaults=defaults)
     if isinstance(value, dict):
-        return _mapping(value, annotation, filled if isinstance(filled, dict) else {})
+        return _mapping(value, annotation, filled if isinstance(filled, dict) else {}, defaults)
     if isinstance(value, tuple):
         return _list(value, annotation, filled)
     if isinstance(value, frozenset):
@@ -79,16 +81,19 @@ def _value(value: Any, kind: Kind | None, annotation: Any, filled: Any) -> Any:
     return _leaf(value)
 
 
-def _mapping(value: dict[Any, Any], annotation: Any, filled: dict[str, Any]) -> dict[str, Any]:
+def _mapping(value: dict[Any, Any], annotation: Any, filled: dict[str, Any], defaults: bool) -> dict[str, Any]:
     kind = _inner(annotation)
-    return {str(key): _value(item, kind, None, filled.get(str(key))) for key, item in value.items()}
+    return {str(key): _value(item, kind, None, filled.get(str(key)), defaults) for key, item in value.items()}
 
 
 def _list(value: tuple[Any, ...], annotation: Any, filled: Any) -> list[Any]:
     kind = _inner(annotation)
     # One item may stand in the file without its list.
     each = filled if isinstance(filled, list) else [filled]
-    return [_value(item, kind, None, each[index] if index < len(each) else None) for index, item in enumerate(value)]
+    return [
+        _value(item, kind, None, each[index] if index < len(each) else None, False)
+        for index, item in enumerate(value)
+    ]
 
 
 def _leaf(written: Any) -> Any:
