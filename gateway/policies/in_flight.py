@@ -7,6 +7,7 @@ in caps; here are the settings, the caps by their ids, and the gate.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import count
 from time import monotonic
 from typing import Annotated
 
@@ -103,8 +104,16 @@ WAYS = Several(off=True, none=None)
 
 
 def names(owner: str, settings: Sequence[InFlightCap]) -> list[str]:
-    """What the caps of a listener, route or upstream are called: by their names, or the owner's and a number."""
-    return [cap.name or f"{owner}-{number}" for number, cap in enumerate(settings, 1)]
+    """What the caps of a listener, route or upstream are called: by their names, or the owner's and their place."""
+    taken = {cap.name for cap in settings}
+    named = []
+    for place, cap in enumerate(settings, 1):
+        name = cap.name or next(
+            name for name in (f"{owner}-{number}" for number in count(place)) if name not in taken
+        )
+        taken.add(name)
+        named.append(name)
+    return named
 
 
 class Caps:

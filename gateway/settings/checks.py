@@ -33,6 +33,7 @@ def check(data: dict[str, Any]) -> Found:
         yield from _names(key, _routes(data, key))
         yield from _upstreams(key, _routes(data, key), data)
         yield from rate_checks.check(key, data.get(key))
+    yield from rate_checks.check_upstreams(data.get("upstreams"))
     yield from _correlation_header(data)
     yield from _addresses(data)
 

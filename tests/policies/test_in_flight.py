@@ -97,8 +97,13 @@ def test_the_schema_knows_all_ways() -> None:
 
 
 def test_names() -> None:
-    settings = [InFlightCap(limit=1), InFlightCap(limit=1, name="each"), InFlightCap(limit=1)]
-    assert names("generate", settings) == ["generate-1", "each", "generate-3"]
+    unnamed = InFlightCap(limit=1)
+    assert names("generate", [unnamed, InFlightCap(limit=1, name="each"), unnamed]) == [
+        "generate-1",
+        "each",
+        "generate-3",
+    ]
+    assert names("a", [InFlightCap(limit=1, name="a-1"), unnamed, unnamed]) == ["a-1", "a-2", "a-3"]
 
 
 # ---- by their ids

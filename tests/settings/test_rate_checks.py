@@ -80,7 +80,8 @@ def test_caps_are_held_to_the_same() -> None:
 
 def test_an_upstream_has_no_path_and_each_of_its_caps_a_name_of_its_own() -> None:
     caps = "[{limit: 1, name: one}, {limit: 2, by: path:id}, {limit: 3, name: one}]"
-    text = f"ingress: {{routes: [{{path: /a, upstream: app}}]}}\nupstreams:\n  app:\n    url: http://a\n    in_flight: {caps}\n"
+    listener = "ingress: {routes: [{path: /a, upstream: app}]}\n"
+    text = f"{listener}upstreams:\n  app:\n    url: http://a\n    in_flight: {caps}\n"
     assert [found.partition(": ")[2] for found in mistakes(text)] == [
         "'path:id': an upstream has no path; write this limit on the route",
         "another limit of this upstream has the name 'one'",

@@ -26,6 +26,7 @@ TABLES = {
     "correlation.md": ["Correlation"],
     "drain.md": ["Drain"],
     "headers.md": ["Headers", "RequestChanges", "ResponseChanges", "Security"],
+    "in_flight.md": ["InFlightCap", "Adaptive"],
     "listeners.md": ["Ingress", "Limits"],
     "log.md": ["Log"],
     "metrics.md": ["Metrics"],
