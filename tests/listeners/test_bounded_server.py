@@ -15,7 +15,7 @@ import uvloop
 from aiohttp import web
 
 from gateway.listeners import bounded_server
-from gateway.listeners.bounded_server import BoundedServer
+from gateway.listeners.bounded_server import BoundedServer, problem, read_body
 
 Test = Callable[["_Served"], Awaitable[None]]
 Run = Callable[..., None]
@@ -30,6 +30,7 @@ class _Served:
         app.router.add_get("/", self._small)
         app.router.add_get("/big", self._big)
         app.router.add_get("/held", self._held)
+        app.router.add_post("/body", self._body)
         self.server = BoundedServer(app, connections)
         self.go = asyncio.Event()
         self.held = 0
@@ -48,6 +49,10 @@ class _Served:
         finally:
             self.held -= 1
         return web.Response(body=b"late")
+
+    async def _body(self, request: web.Request) -> web.Response:
+        body = await read_body(request, 10)
+        return problem(413, "") if body is None else web.Response(body=body)
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection(*self.address)
@@ -161,6 +166,39 @@ def test_a_body_is_not_waited_for(run: Run) -> None:
         answer = await served.talk(_get("/", "Content-Length: 1000000\r\n") + b"x" * 1000)
         assert b"\r\nConnection: close\r\n" in answer
         assert time.monotonic() - begun < 3 * bounded_server.LINGER
+
+    run(test)
+
+
+def _post(length: int, fields: str = "") -> bytes:
+    return f"POST /body HTTP/1.1\r\nHost: a\r\nContent-Length: {length}\r\n{fields}\r\n".encode()
+
+
+def test_a_body_that_is_read_leaves_the_connection_open(run: Run) -> None:
+    async def test(served: _Served) -> None:
+        last = _post(10, "Connection: close\r\n") + b"0123456789"
+        answer = await served.talk(_post(3) + b"abc" + _post(0) + last)
+        assert answer.count(b"HTTP/1.1 200 OK\r\n") == 3
+        assert answer.endswith(b"0123456789")
+
+    run(test)
+
+
+def test_a_body_past_its_bound_is_not_read(run: Run) -> None:
+    async def test(served: _Served) -> None:
+        answer = await served.talk(_post(11) + b"0123456789a")
+        assert b"\r\nConnection: close\r\n" in answer
+        _problem(answer, 413)
+
+    run(test)
+
+
+def test_a_body_that_does_not_come_is_not_waited_for(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(bounded_server, "EXCHANGE_TIMEOUT", 0.3)
+
+    async def test(served: _Served) -> None:
+        assert await served.talk(_post(10) + b"01234") == b""
+        await served.settle(0)
 
     run(test)
 
