@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 from math import ceil
-from time import monotonic
 from typing import NamedTuple, Protocol
 
 from gateway.errors import Blocked, GatewayError, KeyMissing, RateLimited
@@ -141,7 +140,7 @@ class RateLimit:
         assert held is not None  # noqa: S101 - check has just said WAIT
         parts, asking = held
         fits = await asking.there(self._limits)
-        return self._settle(exchange, parts, asking, monotonic(), fits=fits)
+        return self._settle(exchange, parts, asking, self._limits.clock(), fits=fits)
 
     # ---- asking
 
@@ -263,7 +262,7 @@ class RateLimit:
         """Charge what has come of a body whose length nobody knew before."""
         charge = Charge(part.limit, key, exchange.body.received)
         if part.rule.way is Way.LOCAL:
-            self._local.force(charge, monotonic())
+            self._local.force(charge, self._limits.clock())
         else:
             self._limits.force_shared(part.rule, charge)
 

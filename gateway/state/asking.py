@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from time import monotonic
 
 from gateway.rules.gcra import Standing
 from gateway.state.ports import Buckets, Charge, Unavailable
@@ -53,7 +52,7 @@ class Asking:
         try:
             return await self._ask_shared(limits)
         except Unavailable:
-            return self._ask_fallback(limits, monotonic())
+            return self._ask_fallback(limits, limits.clock())
 
     def give_back(self, now: float) -> None:
         """Undo what was taken, once, when something refused."""
@@ -112,7 +111,7 @@ class Asking:
         if leased and limits.leases is not None:
             charges = [self.charges[at] for at in leased]
             standings = await limits.leases.wait(charges)
-            if not self._note_leased(limits, leased, charges, standings, monotonic()):
+            if not self._note_leased(limits, leased, charges, standings, limits.clock()):
                 return False
         exact = self._of(Way.EXACT)
         if not exact or limits.shared is None:

@@ -141,7 +141,7 @@ class RateLimits:
         self.shared = shared
         self.leases = leases
         self.offenders = Offenders() if offenders is None else offenders
-        self._clock = clock
+        self.clock = clock
         self._by_listener: dict[str, dict[str, RunningRule]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -157,7 +157,7 @@ class RateLimits:
         before = self._by_listener.get(listener, {})
         after = {rule.id: rule for rule in rules}
         self._by_listener[listener] = after
-        for blocked in self.offenders.blocked(self._clock()):
+        for blocked in self.offenders.blocked(self.clock()):
             rule = _rule_of(blocked)
             if rule in before and rule not in after:
                 self.offenders.lift(blocked.name)
@@ -174,13 +174,13 @@ class RateLimits:
 
     def blocked(self) -> list[dict[str, Any]]:
         """Every blocked key, the first to be free first."""
-        now = self._clock()
+        now = self.clock()
         listed = [_blocked(block, now) for block in self.offenders.blocked(now)]
         return sorted(listed, key=lambda one: float(one["expires_in"]))
 
     def block(self, key: str, rule: str | None, seconds: float, reason: str) -> list[dict[str, Any]]:
         """Block a key by hand, with one rule or with every one that can refuse; the blocks made."""
-        now = self._clock()
+        now = self.clock()
         chosen = self.rules() if rule is None else [self._rule(rule)]
         return [
             _blocked(self.offenders.block(one.limit.prefix + key.encode(), now + seconds, reason, now), now)
@@ -195,7 +195,7 @@ class RateLimits:
 
     async def standing(self, rule: str, key: str) -> dict[str, Any]:
         """How a key stands. Raises Unavailable where the shared state would know and cannot be asked."""
-        running, raw, now = self._rule(rule), key.encode(), self._clock()
+        running, raw, now = self._rule(rule), key.encode(), self.clock()
         if running.way is Way.LOCAL:
             found = self.local.look(running.limit, raw, now)
         else:
@@ -238,7 +238,7 @@ class RateLimits:
             else:
                 return
         replicas = 1 if shared is None else shared.replicas
-        self.fallback.force(Charge(rule.share(replicas), charge.key, charge.cost), self._clock())
+        self.fallback.force(Charge(rule.share(replicas), charge.key, charge.cost), self.clock())
 
     def _hold(self, job: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(job)
