@@ -37,7 +37,7 @@ def gateway_for(origin: Address) -> Iterator[Gateway]:
     """A gateway as it comes, in front of `origin`; more connections than the default, and no access lines."""
     with tempfile.TemporaryDirectory(prefix="soak-") as directory:
         settings = config(origin, ingress={"limits": {"connections": 100_000}}, log={"access": False})
-        gateway = Gateway(Path(directory), settings).start()
+        gateway = Gateway(Path(directory), settings).start(afresh=True)
         try:
             yield gateway
         finally:

@@ -46,7 +46,7 @@ async def rage(seconds: float, say: Callable[[str], None]) -> list[Result]:
     with tempfile.TemporaryDirectory(prefix="soak-") as directory:
         settings = config(origin.address, upstream={"breaker": breaker}, log={"access": False})
         gateway = Gateway(Path(directory), settings)
-        await asyncio.to_thread(gateway.start)
+        await asyncio.to_thread(gateway.start, afresh=True)
         try:
             return await _rounds(gateway, settings, origin, seconds, say)
         finally:

@@ -23,6 +23,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from tests.support.client import Address, fetch
 from tests.support.faults import descriptors
+from tests.support.forkserver import Forked, server
 from tests.support.message import Response
 from tests.support.wire import DEADLINE
 
@@ -32,7 +33,7 @@ Line = dict[str, Any]
 
 
 class Gateway:
-    """`python -m gateway ARGUMENTS` and all that can be seen of it from outside."""
+    """`gateway ARGUMENTS` and all that can be seen of it from outside."""
 
     def __init__(self, directory: Path, config: dict[str, Any] | None = None, *arguments: str) -> None:
         self.path = directory / "gateway.yaml"
@@ -41,7 +42,7 @@ class Gateway:
         self.garbage: list[str] = []  # lines that are no JSON object
         self._arguments = list(arguments)
         self._threads: list[threading.Thread] = []
-        self._process: subprocess.Popen[str] | None = None
+        self._process: subprocess.Popen[bytes] | Forked | None = None
         if config is not None:
             self.write(config)
             self._arguments = ["run", "--config", str(self.path), *arguments]
@@ -54,9 +55,9 @@ class Gateway:
         fresh.write_text(yaml.safe_dump(config, sort_keys=False))
         fresh.replace(self.path)
 
-    def start(self, environment: dict[str, str] | None = None) -> Gateway:
+    def start(self, environment: dict[str, str] | None = None, *, afresh: bool = False) -> Gateway:
         """Start it and wait until it says that it is ready. The failure of a failed start shows its stderr."""
-        self.spawn(environment)
+        self.spawn(environment, afresh=afresh)
         until = time.monotonic() + START
         while not any(event.get("event") == "ready" for event in self.events):
             if self.process.poll() is not None or time.monotonic() > until:
@@ -66,19 +67,24 @@ class Gateway:
             time.sleep(0.005)
         return self
 
-    def spawn(self, environment: dict[str, str] | None = None) -> Gateway:
-        self._process = subprocess.Popen(
-            [sys.executable, "-W", "always::ResourceWarning", "-m", "gateway", *self._arguments],
-            cwd=ROOT,
-            env={**os.environ, **(environment or {})},
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            errors="backslashreplace",
-        )
-        for stream, lines in ((self._process.stdout, self.access), (self._process.stderr, self.events)):
-            assert stream is not None
+    def spawn(self, environment: dict[str, str] | None = None, *, afresh: bool = False) -> Gateway:
+        """Begin it: as a fork of what has imported the program, or `afresh` as the command it is for its users."""
+        stdout, stderr = os.pipe(), os.pipe()
+        everything = {**os.environ, **(environment or {})}
+        if afresh:
+            self._process = subprocess.Popen(
+                [sys.executable, "-W", "always::ResourceWarning", "-m", "gateway", *self._arguments],
+                cwd=ROOT,
+                env=everything,
+                stdin=subprocess.DEVNULL,
+                stdout=stdout[1],
+                stderr=stderr[1],
+            )
+        else:
+            self._process = server().start(self._arguments, everything, stdout[1], stderr[1])
+        for (reading, writing), lines in ((stdout, self.access), (stderr, self.events)):
+            os.close(writing)
+            stream = open(reading, encoding="utf-8", errors="backslashreplace")  # noqa: SIM115  (the thread closes it)
             thread = threading.Thread(target=self._read, args=(stream, lines), daemon=True)
             thread.start()
             self._threads.append(thread)
@@ -97,7 +103,7 @@ class Gateway:
                     self.garbage.append(text.rstrip("\n"))
 
     @property
-    def process(self) -> subprocess.Popen[str]:
+    def process(self) -> subprocess.Popen[bytes] | Forked:
         assert self._process is not None, "not started"
         return self._process
 

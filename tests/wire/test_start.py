@@ -23,14 +23,14 @@ async def outcome(directory: Path, *arguments: str, whole: dict[str, Any] | str 
         gateway.path.write_text(text)
         gateway = Gateway(directory, None, "run", "--config", str(gateway.path))
     try:
-        return await gateway.spawn().wait(20), gateway
+        return await gateway.spawn(afresh=True).wait(20), gateway
     finally:
         gateway.kill()
 
 
 async def test_app_alone_needs_no_file(origin: Origin, tmp_path: Path) -> None:
     """Its ports are fixed; where the machine has them taken, all that can be seen is that it says so."""
-    gateway = Gateway(tmp_path, None, "run", "--app", origin.url).spawn()
+    gateway = Gateway(tmp_path, None, "run", "--app", origin.url).spawn(afresh=True)
     try:
         await until(lambda: not gateway.alive or "ready" in gateway.stderr, "a start or an end", 20)
         if gateway.alive:
@@ -120,7 +120,7 @@ async def test_only_one_side(origin: Origin, tmp_path: Path) -> None:
         directory.mkdir()
         gateway = Gateway(directory, whole)
         try:
-            await asyncio.to_thread(gateway.start)
+            await asyncio.to_thread(gateway.start, afresh=True)
             assert (await fetch(gateway.address(present), "GET", path)).status == 200
             assert not [event for event in gateway.events if event.get("listener") == absent]
         finally:
