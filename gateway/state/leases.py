@@ -30,7 +30,8 @@ class _Held(Lease):
     def __init__(self, limit: Limit, key: bytes) -> None:
         super().__init__()
         self.key = key
-        self.use(limit)
+        self.limit = limit
+        self.rate = _rate(limit)
         #: The answer under way, and whether its question has gone out.
         self.refill: asyncio.Task[Unavailable | None] | None = None
         self.begun = False
@@ -42,9 +43,17 @@ class _Held(Lease):
         self.waiting = 0
 
     def use(self, limit: Limit) -> None:
-        """Go by this limit from now on."""
-        self.limit = limit
-        self.rate = limit.rate if limit.calendar is None else lease.quota(limit.rate.limit)
+        """Go by this limit, of the same name, from now on."""
+        rate = _rate(limit)
+        self.tat += self.tokens * (self.rate.interval - rate.interval)  # what the shared bucket has used stays
+        self.believed = self.empty = 0
+        if limit.calendar != self.limit.calendar:
+            self.until = 0  # another window's
+        self.limit, self.rate = limit, rate
+
+
+def _rate(limit: Limit) -> Rate:
+    return limit.rate if limit.calendar is None else lease.quota(limit.rate.limit)
 
 
 _FEWEST = 100  # keys held: more than one request has charges

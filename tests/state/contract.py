@@ -198,6 +198,13 @@ class BucketsContract(QuotasContract):
             assert [s.allowed for s in await subject.buckets.take(charges)] == [True, False]
         assert await left(subject, shadow) == 9
 
+    async def test_a_full_shadow_rule_gains_nothing_by_what_another_refuses(self, subject: Subject) -> None:
+        real, shadow = rule(60, 60, 1), rule(60, 60, 1, shadow=True)
+        charges = [Charge(shadow, b"k", 1), Charge(real, b"k", 1)]
+        await subject.buckets.take(charges)
+        for _ in range(3):
+            assert [s.allowed for s in await subject.buckets.take(charges)] == [False, False]
+
     # ---- other than take
 
     async def test_what_is_given_back_can_be_taken(self, subject: Subject) -> None:

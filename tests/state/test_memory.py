@@ -189,6 +189,25 @@ def test_an_evicted_key_that_has_drained_meanwhile_comes_back_full() -> None:
     assert exhaust(memory, limit, clock.now()) == 5
 
 
+def test_an_evicted_quota_is_full_in_the_next_window() -> None:
+    clock = Clock()
+    memory, limit = MemoryBuckets(4, clock.wall), Limit("q", Rate(5, 1, 5), calendar=Windows(60, 0))
+    assert exhaust(memory, limit, clock.now()) == 5
+    crowd_out(memory, clock.now())
+    clock.step(60)
+    assert memory.look(limit, b"k", clock.now()) is None
+    assert exhaust(memory, limit, clock.now()) == 5
+
+
+def test_an_evicted_key_has_drained_no_sooner() -> None:
+    memory, limit = MemoryBuckets(4), Limit("r", Rate(7, 1, 2))
+    now = 100.0
+    memory.take([Charge(limit, b"k", 1)], now)
+    drained = memory._tats[limit.prefix + b"k"]
+    crowd_out(memory, now)
+    assert drained <= memory._seen(limit, limit.prefix + b"k", int(now * 1e12)) < drained + 1000
+
+
 def test_a_key_reset_after_its_eviction_is_full() -> None:
     memory, limit, other = MemoryBuckets(4), Limit("r", Rate(1, 60, 5)), Limit("o", Rate(1, 60, 5))
     for key in (b"k", b"l"):
