@@ -189,7 +189,7 @@ class Gateway:
             operations.Breakers(self._breakers),
             operations.Limits(self._protection.limits, self._protection.caps),
             operations.Config(lambda: self.settings),
-            operations.Process(self._health, lambda: self.told_to_drain()),
+            operations.Process(self._health, lambda: self.told_to_drain()),  # noqa: PLW0108 - it is set later
             operations.Events(self._protection.events, self._log),
         )
 

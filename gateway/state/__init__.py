@@ -1,1 +1,1 @@
-"""What policies remember: in this process's memory, or in a Redis that replicas share. `ports.py` says what that is."""
+"""What policies remember: in this process's memory, or in a Redis that replicas share. See `ports.py`."""

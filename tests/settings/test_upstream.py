@@ -135,8 +135,8 @@ def test_a_key_is_not_shown() -> None:
         ({"url": "http://x", "breaker": "{share: 20}"}, ["7:22: '20' is not a share, as in 20%"]),
         ({"url": "http://x", "breaker": "{statuses: 500}"}, ["7:25: must be a list, as in [one, two]"]),
         ({"url": "http://x", "tls": "{verify: no}"}, ["7:19: 'no' is neither true nor false"]),
-        (
-            {"url": "http://x", "tls": f"{{server_name: {'a' * 64}.example}}"},  # no name of DNS, nor of a certificate
+        (  # no name that DNS can have, nor a certificate
+            {"url": "http://x", "tls": f"{{server_name: {'a' * 64}.example}}"},
             [f"7:24: '{'a' * 64}.example' has no valid host name or IP address"],
         ),
         ({"url": "http://x", "tls": "{server_name: 'a b'}"}, ["7:24: 'a b' has no valid host name or IP address"]),
