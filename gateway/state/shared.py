@@ -177,7 +177,8 @@ class Shared:
         """A sign of life after a while, or nothing when the state goes before that."""
         self._down.clear()
         try:
-            await asyncio.wait_for(self._down.wait(), HEARTBEAT)
+            async with asyncio.timeout(HEARTBEAT):  # wait_for could lose a cancellation
+                await self._down.wait()
         except TimeoutError:
             try:
                 await self._say_alive()

@@ -13,23 +13,10 @@ from gateway.state.redis import RedisState
 from gateway.state.redis_client import RedisTls
 from gateway.state.redis_url import parse_redis_url
 from tests.state.contract import BucketsContract
+from tests.state.reports import Reports
 from tests.support.redis import REDIS, VALKEY, RedisCluster, RedisServer
 
 TIMEOUT = 5.0  # seconds; these are no tests of time
-
-
-class Reports:
-    """Counts how calls end."""
-
-    def __init__(self) -> None:
-        self.good = 0
-        self.bad: list[str] = []
-
-    def succeeded(self) -> None:
-        self.good += 1
-
-    def failed(self, count: int, why: str) -> None:
-        self.bad += [why] * count
 
 
 class RedisSubject:

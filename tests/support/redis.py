@@ -72,6 +72,11 @@ class RedisServer:
         assert self._process is not None
         return self._process.pid
 
+    @property
+    def dead(self) -> bool:
+        """Whether it has been killed, or never started."""
+        return self._process is None
+
     def start(self) -> RedisServer:
         """Start it, and wait until it answers."""
         options = {
@@ -234,16 +239,20 @@ class TlsFront:
             threading.Thread(target=self._serve, args=(raw,), daemon=True).start()
 
     def _serve(self, raw: socket.socket) -> None:
-        with contextlib.suppress(OSError), raw, self._context.wrap_socket(raw, server_side=True) as front:
-            with socket.create_connection(("127.0.0.1", self._server.port)) as back:
-                self._open.add(front)
-                while True:
-                    ready = [front] if front.pending() else select.select([front, back], [], [])[0]
-                    for one in ready:
-                        data = one.recv(65536)
-                        if not data:
-                            return
-                        (back if one is front else front).sendall(data)
+        with (
+            contextlib.suppress(OSError),
+            raw,
+            self._context.wrap_socket(raw, server_side=True) as front,
+            socket.create_connection(("127.0.0.1", self._server.port)) as back,
+        ):
+            self._open.add(front)
+            while True:
+                ready = [front] if front.pending() else select.select([front, back], [], [])[0]
+                for one in ready:
+                    data = one.recv(65536)
+                    if not data:
+                        return
+                    (back if one is front else front).sendall(data)
 
     def close(self) -> None:
         """End it."""
