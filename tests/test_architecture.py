@@ -6,6 +6,7 @@ The tables are the rules. A change of them is a decision, not a formality.
 from __future__ import annotations
 
 import ast
+import functools
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -113,9 +114,20 @@ def part(module: str) -> str:
     return module.removesuffix(".py").replace("/", ".").partition(".")[0]
 
 
-def imports(path: Path) -> Iterator[str]:
+@functools.cache
+def parsed(path: Path) -> ast.Module:
+    """A file's source, read once for all tests."""
+    return ast.parse(path.read_text())
+
+
+@functools.cache
+def imports(path: Path) -> frozenset[str]:
     """Every module that a file imports, wherever in it and for whatever; of `from a import b` both a and a.b."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    return frozenset(_imports(path))
+
+
+def _imports(path: Path) -> Iterator[str]:
+    for node in ast.walk(parsed(path)):
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -176,7 +188,7 @@ def test_rules_are_pure(name: str) -> None:
     used = foreign(SOURCES[name])
     assert used <= sys.stdlib_module_names
     assert not used & NOT_IN_RULES
-    for node in ast.walk(ast.parse(SOURCES[name].read_text())):
+    for node in ast.walk(parsed(SOURCES[name])):
         assert not isinstance(node, (ast.AsyncFunctionDef, ast.Await)), "a rule waits for nothing"
         assert not (isinstance(node, ast.Name) and node.id in ("open", "print", "input", "__import__"))
 
@@ -199,7 +211,7 @@ def test_modules_are_imported_by_name_in_few_places() -> None:
     found = {
         name
         for name, path in SOURCES.items()
-        if {"importlib", "importlib.import_module"} & set(imports(path)) - {"importlib"}
+        if {"importlib", "importlib.import_module"} & imports(path) - {"importlib"}
         or "__import__" in path.read_text()
     }
     assert found == LAZY
