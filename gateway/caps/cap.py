@@ -218,7 +218,7 @@ class Cap:
     def _leave(self) -> None:
         self._whole.leave()
 
-    def _leave_of(self, slots: Slots, lease: bytes) -> None:
+    def _leave_of(self, slots: Slots, lease: bytes) -> None:  # noqa: ARG002 - of a shared cap only
         slots.leave()
         self._by_key.settle(slots)
 

@@ -91,7 +91,7 @@ class Leases:
         except asyncio.CancelledError:
             task.add_done_callback(partial(self._unwanted, cap, slots))
             raise
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - nothing that becomes of the shared state may become a 500
             if not isinstance(error, Unavailable):
                 self._bug("shared_slots", error)
         return LOCAL if slots.in_flight < max(1, cap.limit // max(1, self._replicas())) else None
@@ -112,7 +112,7 @@ class Leases:
             await self._shared.release(cap, slots.key, lease)
         except Unavailable:
             self.lost += 1
-        except Exception as bug:
+        except Exception as bug:  # noqa: BLE001 - whoever held the slot has long gone
             self.lost += 1
             self._bug("shared_slots", bug)
         finally:
@@ -133,7 +133,7 @@ class Leases:
             del self._turns[slots]
 
     async def _pause(self, turn: asyncio.Event) -> None:
-        timer = asyncio.get_running_loop().call_later(_INTERVAL * (0.5 + random()), turn.set)
+        timer = asyncio.get_running_loop().call_later(_INTERVAL * (0.5 + random()), turn.set)  # noqa: S311 (jitter)
         try:
             await turn.wait()
         finally:

@@ -27,7 +27,7 @@ class SharedCap(Cap):
         self.leases: Leases = leases
         super().__init__(id, scope, name, settings, read)
 
-    def take(self, exchange: Exchange, now: float, keep: Keep) -> Verdict:
+    def take(self, exchange: Exchange, now: float, keep: Keep) -> Verdict:  # noqa: ARG002 - see wait_for
         """WAIT, unless it is clear that it would be in vain."""
         slots = self._slots(exchange)
         if not isinstance(slots, Slots):
