@@ -327,9 +327,10 @@ def build(listener: str, settings: ListenerSettings, limits: RateLimits, events:
     def gate(parts: Sequence[_Part]) -> RateLimit | None:
         return RateLimit(parts, limits, events, ingress=listener == "ingress") if parts else None
 
-    gates = []
-    for route in settings.routes:
-        gates.append(gate([] if route.rate_limit is None else [*own, *builder.parts(route.rate_limit, route)]))
+    gates = [
+        gate([] if route.rate_limit is None else [*own, *builder.parts(route.rate_limit, route)])
+        for route in settings.routes
+    ]
     return Built(gates, gate(own), builder.rules)
 
 
