@@ -21,7 +21,39 @@ def test_loads_without_mistake_or_warning(path: Path) -> None:
 
 
 def test_there_are_files_to_load() -> None:
-    assert {path.name for path in FILES} >= {"gateway.yaml", "providers.yaml"}
+    assert {path.name for path in FILES} >= {
+        "gateway.yaml",
+        "providers.yaml",
+        "health-checks.yaml",
+        "guest-quotas.yaml",
+        "user-limits.yaml",
+    }
+
+
+def limits(name: str) -> dict[str, list[str]]:
+    """An example's rules in words, by route; its listener's under its name."""
+    ingress = settings.load(str(ROOT / "config/examples" / name), {}).ingress
+    assert ingress is not None
+    found = {"ingress": ingress.rate_limit, **{route.name: route.rate_limit for route in ingress.routes}}
+    return {key: [str(rule) for rule in rules] for key, rules in found.items() if rules}
+
+
+def test_health_endpoints_are_limited_for_each_address() -> None:
+    assert limits("health-checks.yaml") == {
+        "health": ["60/min, by ip"],
+        "readiness": ["60/min, by ip"],
+        "health-details": ["30/min, by ip"],
+    }
+
+
+def test_guests_have_less_a_day_than_users() -> None:
+    found = limits("guest-quotas.yaml")
+    assert found["guest-generate"][0] == "5/calendar-day, Europe/Berlin, by cookie:guest_id"
+    assert "200/calendar-day, Europe/Berlin, by user" in found["generate"]
+
+
+def test_users_who_do_not_stop_are_blocked() -> None:
+    assert "20/min, burst 5, by user, blocks after 20 in 1m for 10m" in limits("user-limits.yaml")["chat"]
 
 
 @pytest.mark.parametrize(

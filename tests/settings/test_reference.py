@@ -30,6 +30,7 @@ TABLES = {
     "listeners.md": ["Ingress", "Limits"],
     "log.md": ["Log"],
     "metrics.md": ["Metrics"],
+    "rate_limit.md": ["RateRule", "Block"],
     "request.md": ["RequestGuards"],
     "routes.md": ["Route"],
     "timeout.md": ["Timeout"],
