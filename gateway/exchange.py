@@ -7,7 +7,6 @@ it (a slot, a permit, a gauge) registers the giving back with `at_end`, which ru
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import dataclass, field
 from sys import maxsize
 from typing import TYPE_CHECKING, Any, Protocol
@@ -321,8 +320,14 @@ class Exchange:
 
     def end(self) -> None:
         """Run what `at_end` was given, last taken first."""
-        if self._at_end is not None:
-            callbacks, self._at_end = self._at_end, None
-            with ExitStack() as stack:  # each is run, whatever another raises
-                for give_back in callbacks:
-                    stack.callback(give_back)
+        callbacks, self._at_end = self._at_end, None
+        if callbacks is None:
+            return
+        failed: BaseException | None = None
+        while callbacks:
+            try:
+                callbacks.pop()()
+            except BaseException as error:  # noqa: BLE001 - each is run, whatever another raises
+                failed = error
+        if failed is not None:
+            raise failed

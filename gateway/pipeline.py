@@ -118,7 +118,10 @@ class Pipeline:
         route.metrics.begin()
         try:
             if route.gates and (error is None or isinstance(error, (NoRoute, MethodNotAllowed))):
-                error = await _pass(exchange, route.gates) or error
+                verdict = _ask(exchange, route.gates, 0)
+                error = (
+                    await _wait(exchange, route.gates, verdict) if isinstance(verdict, int) else verdict
+                ) or error
             if error is None and route.way is not None:
                 error = await forward(exchange, route.way)
             if error is not None:
@@ -163,20 +166,26 @@ class Pipeline:
         return route, None
 
 
-async def _pass(exchange: Exchange, gates: Sequence[Gate]) -> GatewayError | None:
-    """Ask the gates in turn; the first refusal is the answer."""
+def _ask(exchange: Exchange, gates: Sequence[Gate], first: int) -> GatewayError | int | None:
+    """Ask the gates in turn: the first refusal, or the place of the first that has to wait."""
     now = monotonic()
-    for gate in gates:
-        verdict = gate.check(exchange, now)
-        if verdict is None:
-            continue
-        if verdict is not WAIT:
-            return verdict
-        error = await gate.wait(exchange)
+    for place in range(first, len(gates)):
+        verdict = gates[place].check(exchange, now)
+        if verdict is not None:
+            return place if verdict is WAIT else verdict
+    return None
+
+
+async def _wait(exchange: Exchange, gates: Sequence[Gate], place: int) -> GatewayError | None:
+    """Wait for a gate, and ask those behind it."""
+    while True:
+        error = await gates[place].wait(exchange)
         if error is not None:
             return error
-        now = monotonic()
-    return None
+        verdict = _ask(exchange, gates, place + 1)
+        if not isinstance(verdict, int):
+            return verdict
+        place = verdict
 
 
 async def _refuse(exchange: Exchange, error: GatewayError, snapshot: Snapshot) -> None:

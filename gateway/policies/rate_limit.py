@@ -24,7 +24,7 @@ from gateway.rules.rate_key import Term
 from gateway.settings.rate_rule import RateRule
 from gateway.state.asking import Asking
 from gateway.state.calendar import CalendarWindows
-from gateway.state.ports import Charge, Limit
+from gateway.state.ports import Charge, Limit, Spending
 from gateway.state.rate_rules import RateLimits, RunningRule, Way
 
 #: Stands above every number of seconds.
@@ -48,7 +48,19 @@ class Events(Protocol):
 class _Part:
     """A rule as a gate asks it."""
 
-    __slots__ = ("absent", "charge", "cost", "counts", "exempt", "fixed", "limit", "policy", "probes", "read", "rule")
+    __slots__ = (
+        "absent",
+        "cost",
+        "counts",
+        "exempt",
+        "limit",
+        "name",
+        "policy",
+        "probes",
+        "read",
+        "rule",
+        "spending",
+    )
 
     def __init__(self, rule: RunningRule, settings: RateRule, by: Sequence[Term], pattern: str) -> None:
         self.rule = rule
@@ -61,10 +73,10 @@ class _Part:
         self.cost = 0 if settings.in_bytes else int(settings.cost)
         self.read = rate_key.reader(by, pattern, ipv6_prefix=settings.ipv6_prefix, share=settings.absent == "share")
         self.exempt = TrustedProxies(settings.except_).trusts if settings.except_ else None
-        #: The charge where all requests have the same.
-        self.fixed: Charge | None = None
-        if rate_key.is_constant(by) and self.cost:
-            self.fixed = Charge(rule.limit, rate_key.EVERYBODY, self.cost)
+        #: Its key with the rule's prefix, where it is the same for all.
+        self.name = rule.limit.prefix + rate_key.EVERYBODY if rate_key.is_constant(by) else b""
+        rate = rule.limit.rate
+        self.spending = Spending(rule.limit, self.cost * rate.interval, rate.interval, rate.capacity)
 
     @property
     def plain(self) -> bool:
@@ -75,6 +87,7 @@ class _Part:
             and self.cost > 0
             and self.absent == "share"
             and not self.limit.shadow
+            and self.limit.calendar is None
         )
 
     def ask(self, exchange: Exchange) -> Charge | KeyMissing | None:
@@ -94,12 +107,12 @@ class RateLimit:
 
     __slots__ = (
         "_bytes", "_events", "_heeds_probes", "_held", "_limits", "_lines", "_local", "_offenders", "_parts",
-        "_plain", "_rules", "_some",
+        "_plain", "_some", "_spendings",
     )  # fmt: skip
 
     def __init__(self, parts: Sequence[_Part], limits: RateLimits, events: Events, *, ingress: bool) -> None:
         self._parts = list(parts)
-        self._rules = [part.rule for part in parts]
+        self._spendings = [part.spending for part in parts]
         self._limits = limits
         self._local = limits.local
         self._offenders = limits.offenders
@@ -119,19 +132,13 @@ class RateLimit:
         if self._heeds_probes and is_kube_probe(exchange.head, exchange.peer):
             parts = self._not_for_probes()
         elif self._plain and not self._offenders:
-            charges = [part.fixed or Charge(part.limit, part.read(exchange) or b"", part.cost) for part in parts]
-            standings = self._local.take(charges, now)
-            for standing in standings:
-                if not standing.allowed:
-                    break
-            else:
+            prefixed = [part.name or part.limit.prefix + (part.read(exchange) or b"") for part in parts]
+            told = self._local.spend(self._spendings, prefixed, now)
+            if told is not None:
                 for part in parts:
                     part.counts.allowed += 1
-                exchange.stamp += self._lines.fill(standings)
+                exchange.stamp += self._lines.filled(told)
                 return None
-            asking = Asking(self._rules, charges)
-            asking.note(range(len(parts)), charges, standings)
-            return self._refuse(exchange, parts, asking, now)
         return self._check_one_by_one(exchange, parts, now)
 
     async def wait(self, exchange: Exchange) -> GatewayError | None:

@@ -44,6 +44,10 @@ class Lines:
         values: list[int] = []
         for standing in standings:
             values += (standing.remaining, ceil(standing.reset))
+        return self.filled(values)
+
+    def filled(self, values: Sequence[int]) -> bytes:
+        """The lines, of tokens left and seconds until all are there, of one policy after the other."""
         return self._template % tuple(values)
 
 

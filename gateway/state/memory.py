@@ -20,7 +20,7 @@ from time import time
 from gateway.rules import gcra
 from gateway.rules.evicted import Evicted
 from gateway.rules.gcra import SECOND, Rate, Standing
-from gateway.state.ports import Calendar, Charge, Limit
+from gateway.state.ports import Calendar, Charge, Limit, Spending
 
 _PS = 1e12  # picoseconds in a second, for a float
 _NS = 1000  # picoseconds in a nanosecond: what the sketch counts in, for 64 bits to last for 292 years
@@ -82,6 +82,31 @@ class MemoryBuckets:
         if len(tats) > self._capacity:
             self._evict(at)
         return standings
+
+    def spend(self, wanted: Sequence[Spending], names: Sequence[bytes], now: float) -> list[int] | None:
+        """See `ports.Buckets.spend`."""
+        at = int(now * _PS)
+        tats = self._tats
+        after: list[int] = []
+        told: list[int] = []
+        for (limit, need, interval, capacity), name in zip(wanted, names, strict=True):
+            tat = tats.get(name)
+            if tat is None:
+                tat = self._begin(limit, name, at)
+            if tat < at:  # noqa: PLR1730 - as above
+                tat = at
+            tat += need
+            level = tat - at
+            if level > capacity:
+                return None
+            after.append(tat)
+            told += ((capacity - level) // interval, -(-level // SECOND))
+        for name, tat in zip(names, after, strict=True):
+            tats[name] = tat
+            tats.move_to_end(name)
+        if len(tats) > self._capacity:
+            self._evict(at)
+        return told
 
     def give_back(self, charges: Sequence[Charge], now: float, age: float = 0.0) -> None:  # noqa: ARG002
         """See `ports.Buckets.give_back`."""

@@ -57,11 +57,27 @@ class Charge(NamedTuple):
     cost: int
 
 
+class Spending(NamedTuple):
+    """One rule's part in every request alike, with what its rate comes to in picoseconds. No calendar, no shadow."""
+
+    limit: Limit
+    need: int
+    interval: int
+    capacity: int
+
+
 class Buckets(Protocol):
     """Rate limits in this process. `now` is monotonic seconds."""
 
     def take(self, charges: Sequence[Charge], now: float) -> list[Standing]:
         """Take all charges, or none when one of a rule that is no shadow does not fit. In the charges' order."""
+
+    def spend(self, wanted: Sequence[Spending], names: Sequence[bytes], now: float) -> list[int] | None:
+        """Take all at once, for a request that passes as most do: tokens left and seconds until all are, of each.
+
+        None, with nothing taken, when one does not fit; `take` tells the rest then. A name is the limit's prefix and
+        the key, and no two of them are the same.
+        """
 
     def give_back(self, charges: Sequence[Charge], now: float, age: float = 0.0) -> None:
         """Undo a `take` that was allowed, when something else then refused the request; only what was taken then.

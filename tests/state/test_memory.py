@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.rules.gcra import SECOND, Rate
 from gateway.state.memory import MemoryBuckets
-from gateway.state.ports import Charge, Limit
+from gateway.state.ports import Charge, Limit, Spending
 from tests.state.contract import BucketsContract
 from tests.state.shared import SharedMemory
 from tests.state.subject import Windows
@@ -308,3 +310,35 @@ def test_a_clock_set_back_far_begins_anew(clock: Clock, daily: Limit) -> None:
     assert exhaust(memory, daily, clock.now()) == 3
     clock.seconds += DAY
     assert exhaust(memory, daily, clock.now()) == 3
+
+
+@given(st.lists(st.tuples(st.floats(0, 2), st.integers(1, 3), st.sampled_from([b"a", b"b"])), max_size=40))
+def test_spending_is_taking(requests: list[tuple[float, int, bytes]]) -> None:
+    """The quick way for requests that all rules pass comes to the same as the way that tells everything."""
+    whole, own = Limit("whole", Rate(3, 1.0, 4)), Limit("own", Rate(1, 1.0, 3))
+    quick, slow = MemoryBuckets(), MemoryBuckets()
+    now = 1000.0
+    for pause, cost, key in requests:
+        now += pause
+        charges = [Charge(whole, b"*", cost), Charge(own, key, 1)]
+        wanted = [
+            Spending(one.limit, one.cost * one.limit.rate.interval, one.limit.rate.interval, one.limit.rate.capacity)
+            for one in charges
+        ]
+        told = quick.spend(wanted, [one.limit.prefix + one.key for one in charges], now)
+        standings = slow.take(charges, now)
+        if all(standing.allowed for standing in standings):
+            assert told == [number for one in standings for number in (one.remaining, ceil(one.reset))]
+        else:
+            assert told is None
+    for limit, key in ((whole, b"*"), (own, b"a"), (own, b"b")):
+        assert quick.look(limit, key, now) == slow.look(limit, key, now)
+
+
+def test_spending_keeps_to_the_tables_bound() -> None:
+    buckets = MemoryBuckets(capacity=10)
+    limit = Limit("own", Rate(1, 60.0, 3))
+    wanted = [Spending(limit, limit.rate.interval, limit.rate.interval, limit.rate.capacity)]
+    for number in range(50):
+        assert buckets.spend(wanted, [limit.prefix + b"%d" % number], 1000.0) is not None
+    assert len(buckets) == 10
