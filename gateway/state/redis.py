@@ -52,7 +52,7 @@ _AT_ONCE = 256
 
 
 class RedisState:
-    """One gateway's use of a Redis. Made on a running event loop; `close` it.
+    """One gateway's use of a Redis. Made on a running event loop; `close` it. Raises OSError as Client does.
 
     Its calls raise Unavailable, within `timeout` seconds, but for `forget` of a whole rule and those about the
     gateway itself (`probe`, `raise_levels`, `renew`), which nobody's request waits for.

@@ -49,7 +49,9 @@ class Client:
     """Raises ERRORS. Made and used on one event loop; `close` it."""
 
     def __init__(self, url: RedisUrl, tls: RedisTls, timeout: float) -> None:
-        """Connects to nothing yet. `timeout` is seconds."""
+        """Connects to nothing yet. `timeout` is seconds. Raises OSError when a certificate file cannot be read."""
+        if url.tls:
+            _look_at_files(tls)
         self._timeout = timeout
         self._redis: Any
         self._cluster: RedisCluster | None = None
@@ -137,6 +139,13 @@ def reason(error: BaseException) -> str:
     if isinstance(error, ResponseError) and (code := _CODE.match(str(error))) is not None:
         return f"{name} {code[0]}"
     return name
+
+
+def _look_at_files(tls: RedisTls) -> None:
+    """They are read with each connection; what is wrong with one is better told now."""
+    context = ssl.create_default_context(cafile=tls.ca)
+    if tls.certificate is not None:
+        context.load_cert_chain(tls.certificate, tls.key)
 
 
 def _single(url: RedisUrl, common: dict[str, Any], patience: float) -> Redis:

@@ -61,7 +61,10 @@ class Shared:
         fallback: Fallback,
         moved: Moved,
     ) -> None:
-        """Times are seconds. `name` is what all replicas of a gateway have in common."""
+        """Times are seconds. `name` is what all replicas of a gateway have in common.
+
+        Raises OSError when a certificate file cannot be read.
+        """
         self._availability = Availability(failures, reset, self._changed)
         self._redis = RedisState(url, tls, name, timeout, self._availability)
         self._fallback = fallback

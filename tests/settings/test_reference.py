@@ -33,6 +33,7 @@ TABLES = {
     "rate_limit.md": ["RateRule", "Block"],
     "request.md": ["RequestGuards"],
     "routes.md": ["Route"],
+    "state.md": ["State", "StateBreaker", "StateTls"],
     "timeout.md": ["Timeout"],
     "upstreams.md": ["Upstream", "Pool", "Tls"],
 }

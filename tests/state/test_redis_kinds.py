@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,12 +19,16 @@ from tests.support.tls import Authority
 
 LIMIT = Limit("kinds/one", Rate(60, 60, 5))
 
+#: What config/reference/state.md says that a user needs.
+PAGE = Path(__file__).parents[2] / "config/reference/state.md"
+COMMANDS = [f"+{name.lower()}" for name in re.findall(r"`(EVAL [A-Z \n]+)`", PAGE.read_text())[0].split()]
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[RedisServer]:
     with RedisServer(requirepass="pa/ss") as server:
         with server.client(password="pa/ss") as client:
-            client.execute_command("ACL", "SETUSER", "gw", "on", ">w@rd", "~{gateway}:*", "+@all", "-flushall")
+            client.execute_command("ACL", "SETUSER", "gw", "on", ">w@rd", "~{gateway}:*", *COMMANDS)
         yield server
 
 
@@ -33,6 +38,12 @@ async def take(url: str, tls: RedisTls | None = None) -> bool:
     try:
         assert await state.probe() == 1
         [standing] = await state.take([Charge(LIMIT, b"k", 1)])
+        lease = await state.acquire("cap", b"", 1)
+        assert lease
+        assert await state.in_use("cap", b"") == await state.renew() == 1
+        await state.release("cap", b"", lease)
+        await state.give_back([Charge(LIMIT, b"k", 1)])
+        await state.force(Charge(LIMIT, b"k", 1))
         assert await state.forget(LIMIT, None) == 1
         return standing.allowed
     finally:
@@ -86,6 +97,12 @@ async def test_tls(server: RedisServer, tmp_path: Path) -> None:
                 await take(url, tls)
     finally:
         front.close()
+
+
+@pytest.mark.parametrize("files", [{"ca": "missing.pem"}, {"certificate": "missing.pem"}, {"ca": __file__}])
+async def test_a_certificate_that_cannot_be_read_is_told_at_once(files: dict[str, str]) -> None:
+    with pytest.raises(OSError, match=r"."):
+        RedisState(parse_redis_url("rediss://localhost"), RedisTls(**files), "gateway", 5.0, Reports())
 
 
 async def test_a_sentinel_says_where_the_master_is() -> None:
