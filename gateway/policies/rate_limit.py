@@ -19,7 +19,7 @@ from gateway.rules import probes, rate_fields, rate_key
 from gateway.rules.client_address import TrustedProxies
 from gateway.rules.gcra import Standing
 from gateway.rules.probes import is_kube_probe
-from gateway.rules.rate_fields import Lines, Policy
+from gateway.rules.rate_fields import Lines
 from gateway.rules.rate_key import Term
 from gateway.settings.rate_rule import RateRule
 from gateway.state.asking import Asking
@@ -66,7 +66,7 @@ class _Part:
         self.rule = rule
         self.counts = rule.counts
         self.limit = rule.limit
-        self.policy = _policy(rule.name, settings)
+        self.policy = settings.policy(rule.name)
         self.absent = settings.absent
         self.probes = settings.probes
         #: 0 for what the body has.
@@ -272,12 +272,6 @@ class RateLimit:
             self._local.force(charge, self._limits.clock())
         else:
             self._limits.force_shared(part.rule, charge)
-
-
-def _policy(name: str, settings: RateRule) -> Policy:
-    limit = settings.limit
-    window = limit.period if limit.calendar is None else rate_fields.WINDOWS[limit.calendar]
-    return Policy(name, limit.limit, window, settings.in_bytes)
 
 
 # ---- from settings to gates

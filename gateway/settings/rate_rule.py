@@ -8,6 +8,7 @@ from pydantic import Field, ValidationInfo, field_validator
 
 from gateway.rules.gcra import Rate as TokenRate
 from gateway.rules.offenders import BlockRule
+from gateway.rules.rate_fields import WINDOWS, Policy
 from gateway.rules.rate_key import ROUTE, Term
 from gateway.settings.rates import BYTES, MOST, Amount, Cost, Quota, Rate, parse_term, parse_zone
 from gateway.settings.types import Alternative, Choice, Duration, Section, Several, Switch, Text, Whole, parse_name
@@ -17,7 +18,7 @@ from gateway.settings.values import Network, format_duration, parse_network
 class Block(Section):
     """When a key that is refused again and again is refused at once, whatever it asks."""
 
-    after: Annotated[int, Whole(low=1, high=1_000_000)] = 20
+    after: Annotated[int, Whole(low=1, high=1000)] = 20
     """So many refusals"""
     within: Annotated[float, Duration(low=1, high=86_400)] = 60.0
     """in this time block a key"""
@@ -79,6 +80,12 @@ class RateRule(Section):
     def tokens(self) -> TokenRate:
         """Limit and burst as the rule that decides has them; a calendar's window has no period of its own."""
         return TokenRate(self.limit.limit, self.limit.period or 1.0, self.burst or self.limit.limit)
+
+    def policy(self, name: str) -> Policy:
+        """What clients are told of it, under this name."""
+        limit = self.limit
+        window = limit.period if limit.calendar is None else WINDOWS[limit.calendar]
+        return Policy(name, limit.limit, window, self.in_bytes)
 
     @property
     def shown(self) -> dict[str, Any]:
