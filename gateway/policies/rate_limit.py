@@ -21,7 +21,7 @@ from gateway.rules.gcra import Standing
 from gateway.rules.probes import is_kube_probe
 from gateway.rules.rate_fields import Lines
 from gateway.rules.rate_key import Term
-from gateway.settings.rate_rule import RateRule
+from gateway.settings.rate_rule import ListenerSettings, RateRule, RouteSettings
 from gateway.state.asking import Asking
 from gateway.state.calendar import CalendarWindows
 from gateway.state.ports import Charge, Limit, Spending
@@ -107,7 +107,7 @@ class RateLimit:
 
     __slots__ = (
         "_bytes", "_events", "_heeds_probes", "_held", "_limits", "_lines", "_local", "_offenders", "_parts",
-        "_plain", "_some", "_spendings",
+        "_plain", "_shadows", "_some", "_spendings", "_way",
     )  # fmt: skip
 
     def __init__(self, parts: Sequence[_Part], limits: RateLimits, events: Events, *, ingress: bool) -> None:
@@ -120,6 +120,10 @@ class RateLimit:
         self._heeds_probes = ingress and any(part.probes for part in parts)
         self._plain = all(part.plain for part in parts)
         self._bytes = any(not part.cost for part in parts)
+        self._shadows = any(part.limit.shadow for part in parts)
+        ways = {part.rule.way for part in parts}
+        #: Where the tokens of all are; None for here and there.
+        self._way = ways.pop() if len(ways) == 1 else None
         self._lines = Lines([part.policy for part in parts])
         #: The lines for some of the rules only, by their names.
         self._some: dict[tuple[str, ...], Lines] = {}
@@ -159,6 +163,7 @@ class RateLimit:
     def _check_one_by_one(self, exchange: Exchange, parts: Sequence[_Part], now: float) -> Verdict:
         asked: list[_Part] = []
         charges: list[Charge] = []
+        watched = bool(self._offenders)
         for part in parts:
             charge = part.ask(exchange)
             if charge is None:
@@ -167,7 +172,7 @@ class RateLimit:
             if isinstance(charge, KeyMissing):
                 part.counts.refused += 1
                 return charge
-            if self._offenders and not part.limit.shadow:
+            if watched and not part.limit.shadow:
                 block = self._offenders.check(part.limit.prefix + charge.key, now)
                 if block is not None:
                     return self._block(exchange, part, charge, block.until - now)
@@ -175,12 +180,36 @@ class RateLimit:
             charges.append(charge)
         if not asked:
             return None
+        standings = self._take_at_once(charges, now)
+        if standings is not None and self._all_pass(exchange, asked, standings):
+            return None
         asking = Asking([part.rule for part in asked], charges)
-        fits = asking.here(self._limits, now)
+        fits = asking.here(self._limits, now) if standings is None else asking.keep(standings)
         if fits is None:
             self._held = asked, asking
             return WAIT
         return self._settle(exchange, asked, asking, now, fits=fits)
+
+    def _take_at_once(self, charges: list[Charge], now: float) -> list[Standing] | None:
+        """Where all tokens are in one place of this process, one call takes them; None where that cannot tell."""
+        if self._way is Way.LOCAL:
+            return self._local.take(charges, now)
+        leases, shared = self._limits.leases, self._limits.shared
+        if self._way is Way.LEASED and leases is not None and shared is not None and shared.up:
+            return leases.check(charges, now)
+        return None
+
+    def _all_pass(self, exchange: Exchange, parts: list[_Part], standings: list[Standing]) -> bool:
+        """Let it pass where no rule needs another look."""
+        for standing in standings:
+            if not standing.allowed:
+                return False
+        if self._bytes or self._shadows:
+            return False
+        for part in parts:
+            part.counts.allowed += 1
+        exchange.stamp += self._lines_for(parts).fill(standings)
+        return True
 
     # ---- deciding
 
@@ -275,38 +304,6 @@ class RateLimit:
 
 
 # ---- from settings to gates
-
-
-class RouteSettings(Protocol):
-    """What of a route's settings this policy reads."""
-
-    @property
-    def name(self) -> str:
-        """Its label."""
-
-    @property
-    def path(self) -> str:
-        """Its pattern."""
-
-    @property
-    def rate_limit(self) -> tuple[RateRule, ...] | None:
-        """Its own rules; None where not even the listener's hold."""
-
-
-class ListenerSettings(Protocol):
-    """What of a listener's settings this policy reads."""
-
-    @property
-    def user(self) -> Term:
-        """What `user` stands for."""
-
-    @property
-    def rate_limit(self) -> tuple[RateRule, ...] | None:
-        """The rules for all routes together."""
-
-    @property
-    def routes(self) -> Sequence[RouteSettings]:
-        """Its routes."""
 
 
 class Built(NamedTuple):

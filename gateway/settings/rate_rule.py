@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Any, Protocol
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -148,3 +149,35 @@ def _misfit(key: str | None, value: Any, rule: dict[str, Any]) -> str:
 
 #: How `rate_limit:` is written: a list of rules, or one; `false` for none, on a route not the listener's either.
 WAYS = Several(off=True, none=None)
+
+
+class RouteSettings(Protocol):
+    """What of a route's settings rate limits need."""
+
+    @property
+    def name(self) -> str:
+        """Its label."""
+
+    @property
+    def path(self) -> str:
+        """Its pattern."""
+
+    @property
+    def rate_limit(self) -> tuple[RateRule, ...] | None:
+        """Its own rules; None where not even the listener's hold."""
+
+
+class ListenerSettings(Protocol):
+    """What of a listener's settings rate limits need."""
+
+    @property
+    def user(self) -> Term:
+        """What `user` stands for."""
+
+    @property
+    def rate_limit(self) -> tuple[RateRule, ...] | None:
+        """The rules for all routes together."""
+
+    @property
+    def routes(self) -> Sequence[RouteSettings]:
+        """Its routes."""

@@ -64,6 +64,10 @@ class Asking:
                 if standing is not None and standing.allowed:
                     self.standings[at] = standing._replace(remaining=standing.remaining + self.charges[at].cost)
 
+    def keep(self, standings: Sequence[Standing]) -> bool:
+        """Keep how all stand, where one call has taken them, or none: whether all fit."""
+        return self.note(range(len(standings)), self.charges, standings)
+
     def note(
         self,
         places: Sequence[int],
