@@ -270,6 +270,11 @@ class TlsFailed(UpstreamError):
     proxy_error = "tls_protocol_error"
     slug = "tls-error"
 
+    def __init__(self, detail: str = "", *, certificate: bool = False) -> None:
+        super().__init__(detail)
+        if certificate:
+            self.proxy_error = "tls_certificate_error"
+
 
 class ConnectionBroken(UpstreamError):
     """The upstream closed or reset the connection before its message was whole."""

@@ -105,8 +105,12 @@ class ClientConnection(asyncio.Protocol):
         if reader.deaf:
             return
         if self.phase == IDLE:
+            idle_since, self._since = self._since, now
             self.phase = HEAD
-            self._since = now
+            reader.feed(data)
+            if not reader.in_head and not reader.queue:  # empty lines before a request (RFC 9112, section 2.2)
+                self.phase, self._since = IDLE, idle_since
+            return
         if reader.early is None:
             reader.feed(data)
             return
@@ -272,7 +276,7 @@ class ClientConnection(asyncio.Protocol):
         if exchange.body.complete and exchange.refused is None:
             self.close()
             return
-        self._since = monotonic()
+        self._since, self._unsent = monotonic(), 0
         self.phase = LINGERING
         self._reader.deaf = True
         exchange.body.discard()
@@ -305,8 +309,7 @@ class ClientConnection(asyncio.Protocol):
         elif self.phase == SERVING:
             self._check_serving(now)
         elif self.phase == LINGERING:
-            if waited > limits.linger:
-                self._transport.abort()
+            self._check_lingering(now)
         elif self.phase == CLOSING:
             self._check_reader(now)
 
@@ -326,6 +329,18 @@ class ClientConnection(asyncio.Protocol):
             self._unsent, self._since = unsent, now
         elif now - self._since > self.listener.limits.write_timeout:
             self.cut()
+
+    def _check_lingering(self, now: float) -> None:
+        """End what is left once the client has had the response for `linger`; a slow reader gets the rest first.
+
+        Closing with its bytes unread resets the connection, and what our side has not sent goes with it.
+        """
+        unsent = self._transport.get_write_buffer_size() + sockets.unsent(self._socket())
+        limits = self.listener.limits
+        if unsent != self._unsent:
+            self._unsent, self._since = unsent, now
+        elif now - self._since > (limits.write_timeout if unsent else limits.linger):
+            self._transport.abort()
 
     def _socket(self) -> sockets.Socket:
         return cast("sockets.Socket", self._transport.get_extra_info("socket"))

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
 
 from gateway.exchange import Exchange
-from gateway.rules import client_address
+from gateway.rules import client_address, request_target
 from gateway.rules.client_address import Network, TrustedProxies
 
 _FIELDS = frozenset({b"x-forwarded-for", b"forwarded", b"x-forwarded-proto", b"x-forwarded-host"})
 _NONE: list[bytes] = []
+_is_scheme = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]{0,31}").fullmatch  # RFC 3986, section 3.1
 
 
 class ClientAddress:
@@ -36,7 +38,8 @@ class ClientAddress:
             if sent and self._warn is not None and client_address.is_private(exchange.peer):
                 self._warn(exchange.peer)
                 self._warn = None
-            exchange.added.append(_plain(exchange.peer) + head.host + b"\r\n")
+            lines = _plain(exchange.peer)
+            exchange.added.append(b"%bX-Forwarded-Host: %b\r\n" % (lines, head.host) if head.host else lines)
             return
         self._believe(exchange)
 
@@ -46,12 +49,17 @@ class ClientAddress:
         xff, forwarded = head.values(b"x-forwarded-for"), head.values(b"forwarded")
         found = client_address.resolve(exchange.peer, self._trusted, xff, forwarded)
         exchange.client = found.client
-        exchange.proto = _last(head.values(b"x-forwarded-proto")) or found.proto or exchange.proto
-        exchange.host = _last(head.values(b"x-forwarded-host")) or found.host or head.host
+        proto, host = _last(head.values(b"x-forwarded-proto")), _last(head.values(b"x-forwarded-host"))
+        exchange.proto = (proto if _is_scheme(proto) else b"") or found.proto or exchange.proto
+        exchange.host = (host if request_target.valid_host(host) else b"") or found.host or head.host
+        if not any(xff) and found.client != exchange.peer:  # from Forwarded, which the app may well not read
+            xff = [found.client.encode("ascii", "replace")]
         exchange.added.append(
-            b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Host: %b\r\n"
-            % (client_address.forwarded_for(exchange.peer, xff, True), exchange.proto, exchange.host)
+            b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: %b\r\n"
+            % (client_address.forwarded_for(exchange.peer, xff, True), exchange.proto)
         )
+        if exchange.host:
+            exchange.added.append(b"X-Forwarded-Host: %b\r\n" % exchange.host)
         chain = client_address.forwarded(exchange.peer, forwarded, True)
         if chain is not None:
             exchange.added.append(b"Forwarded: %b\r\n" % chain)
@@ -60,9 +68,7 @@ class ClientAddress:
 @lru_cache(1024)
 def _plain(peer: str) -> bytes:
     """The lines for a client that speaks to us itself, but for the host it asked for."""
-    return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\nX-Forwarded-Host: " % client_address.forwarded_for(
-        peer, _NONE, False
-    )
+    return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\n" % client_address.forwarded_for(peer, _NONE, False)
 
 
 def _last(values: list[bytes]) -> bytes:

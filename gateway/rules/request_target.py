@@ -14,9 +14,9 @@ from typing import NamedTuple
 
 _ENCODED = re.compile(rb"%([0-9A-Fa-f]{2})")
 _DOTS = {b".": b".", b"%2e": b".", b"..": b"..", b".%2e": b"..", b"%2e.": b"..", b"%2e%2e": b".."}
-# What a Host field or an authority may be made of (RFC 3986, section 3.2.2), less comma, which only ever means
-# that two fields were joined.
-_HOST_BYTES = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-._~%!$&'()*+;=:[]"
+# A Host field or an authority: a name, or an address in brackets, and perhaps a port (RFC 3986, sections 3.2.2 and
+# 3.2.3); less comma, which only ever means that two fields were joined.
+_is_host = re.compile(rb"(?:[A-Za-z0-9._~%!$&'()*+;=-]*+|\[[A-Za-z0-9._~:%!$&'()*+;=-]++\])(?::[0-9]*+)?").fullmatch
 
 
 class Target(NamedTuple):
@@ -59,7 +59,8 @@ def _take_apart(method: bytes, target: bytes) -> Target | None:
             return None
         end = min((i for i in (rest.find(b"/"), rest.find(b"?")) if i >= 0), default=len(rest))
         authority, target = rest[:end], rest[end:]
-        if not authority or not valid_host(authority):  # userinfo too: RFC 9110, section 4.2.4
+        # Userinfo too: RFC 9110, section 4.2.4. No http URI is without a host: section 4.2.1.
+        if authority[:1] in (b"", b":") or not valid_host(authority):
             return None
         if not target.startswith(b"/"):
             target = b"/" + target
@@ -73,7 +74,7 @@ _remembered = lru_cache(2048)(_take_apart)
 
 def valid_host(host: bytes) -> bool:
     """Whether a Host field's value could be one host with an optional port; an empty one is (RFC 9110, 7.2)."""
-    return not host.translate(None, _HOST_BYTES)
+    return _is_host(host) is not None
 
 
 def read(path: bytes) -> Path:

@@ -80,8 +80,8 @@ def read(status: int, reason: bytes, version: str, kept: Pieces, noted: Noted, *
     head = ResponseHead()
     head.status = status
     head.reason = reason
-    # A 204 has no Content-Length (RFC 9110, section 8.6).
-    head.kept = kept if status != 204 else field_lines.without(kept, _LENGTH)
+    # A 204 and a 1xx have no Content-Length (RFC 9110, section 8.6).
+    head.kept = kept if status != 204 and status >= 200 else field_lines.without(kept, _LENGTH)
     head.noted = noted
     if status == 426:  # which means nothing without it (RFC 9110, section 15.5.22)
         for value in noted.get(b"upgrade", ()):
@@ -102,7 +102,9 @@ def informational(reason: bytes, kept: Pieces, noted: Noted) -> Pieces:
         raise Malformed("an informational response with a body")
     if _CONTROLS.search(reason):
         raise Malformed("status line")
-    return kept if lengths is None else field_lines.without(kept, _LENGTH)
+    connection = noted.get(b"connection")
+    unwanted = _LENGTH if connection is None else _LENGTH | hop_by_hop.options(connection).listed
+    return kept if lengths is None and unwanted is _LENGTH else field_lines.without(kept, unwanted)
 
 
 def _read_framing(head: ResponseHead, noted: Noted, version: str, *, to_head: bool) -> None:

@@ -54,7 +54,8 @@ class Connector:
         except TimeoutError:
             raise ConnectTimeout from None
         except ssl.SSLCertVerificationError as error:
-            raise TlsFailed(f"The upstream's certificate is not valid: {error.verify_message}.") from error
+            detail = f"The upstream's certificate is not valid: {error.verify_message}."
+            raise TlsFailed(detail, certificate=True) from error
         except ssl.SSLError as error:
             raise TlsFailed from error
         except OSError as error:

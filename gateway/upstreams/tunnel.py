@@ -96,13 +96,14 @@ class Tunnel:
         for end in ends:
             end.transport.set_protocol(end)
         try:
+            # Before the early bytes are written, which may hold a side back at once. What the sides read comes later.
+            for end in ends:
+                if not end.transport.is_closing():
+                    end.transport.resume_reading()
             if early_from_client:
                 self._client.data_received(early_from_client)
             if early_from_upstream:
                 self._upstream.data_received(early_from_upstream)
-            for end in ends:
-                if not end.transport.is_closing():
-                    end.transport.resume_reading()
             self._look()
             await self._over
         finally:

@@ -328,3 +328,20 @@ async def test_what_it_serves_knows_who_asks(peer: str, expected: str) -> None:
     assert (seen[0].listener, seen[0].peer, seen[0].client) == ("ingress", expected, expected)
     transport.lose()
     await turns()
+
+
+async def test_an_empty_line_begins_no_request() -> None:
+    """RFC 9112, section 2.2: some clients send one behind a body. It is no head, and nobody is told to hurry."""
+    one = Listening()
+    connection, transport = one.connect()
+    for data in (b"\r\n", b"\r", b"\n"):
+        transport.deliver(data)
+        assert connection.phase == IDLE
+    connection.check(later(one, "header_timeout", 1.1))
+    await turns()
+    assert (connection.phase, transport.written) == (IDLE, b"")
+    transport.deliver(b"\r\n" + GET[:10])
+    assert connection.phase == HEAD
+    transport.deliver(GET[10:])
+    await turns()
+    assert transport.written.startswith(b"HTTP/1.1 200 ")

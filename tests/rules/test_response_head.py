@@ -81,6 +81,19 @@ def test_no_end_but_the_connections_cannot_be_kept_alive_by_words() -> None:
         assert not head.keep_alive
 
 
+@pytest.mark.parametrize("status", [101, 204])
+def test_no_length_where_none_may_be(status: int) -> None:
+    """RFC 9110, section 8.6."""
+    assert kept(read(status, (b"Content-Length", b"0"), (b"X-A", b"1"))) == [(b"X-A", b"1")]
+
+
+def test_an_informational_response_loses_what_its_connection_field_names() -> None:
+    """RFC 9110, section 7.6.1."""
+    fields = [(b"Link", b"</a>"), (b"X-Hop", b"1"), (b"Connection", b"x-hop"), (b"Content-Length", b"0")]
+    pieces, noted = sorted_fields(fields, INTEREST)  # type: ignore[arg-type]
+    assert list(field_lines.pairs(response_head.informational(b"", pieces, noted))) == [(b"Link", b"</a>")]
+
+
 @pytest.mark.parametrize("status", [0, 1, 99])
 def test_no_status(status: int) -> None:
     with pytest.raises(Malformed):

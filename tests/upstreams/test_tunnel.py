@@ -113,6 +113,18 @@ async def test_what_came_early_comes_first() -> None:
         assert (ends.tunnel.bytes_in, ends.tunnel.bytes_out) == (16, 18)
 
 
+@TURNED
+async def test_early_bytes_that_nobody_reads_hold_their_sender_back(turned: bool) -> None:
+    early = (b"", b"x" * 2 * MB) if turned else (b"x" * 2 * MB, b"")
+    async with joined(early=early) as ends:
+        writer, reader = ends.peers(turned)
+        reader.pause()
+        sent = await writer.fill()
+        assert sent < 8 * MB
+        reader.resume()
+        assert len(await reader.read(2 * MB + sent)) == 2 * MB + sent
+
+
 async def test_a_lot_both_ways_at_once_arrives_as_it_was() -> None:
     data = random.Random(7).randbytes(3 * MB)
     async with joined() as ends:

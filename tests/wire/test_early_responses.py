@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from tests.support.client import Client, chunked, head
 from tests.support.message import Cut
 from tests.support.origin import Origin, ok
-from tests.wire.conftest import Side
+from tests.wire.conftest import Side, Start
 
 BODY = b"refused " * 10_000
 
@@ -31,6 +33,24 @@ async def test_the_client_gets_it_whole_though_it_goes_on_sending(
         assert await client.wire.read_to_end() == b""
         assert await upstream.gone()
     assert len(origin.requests) == 1
+
+
+async def test_a_slow_reader_gets_it_whole_though_it_goes_on_sending(start: Start, origin: Origin) -> None:
+    gateway = await start(ingress={"limits": {"linger": "200ms"}})
+    origin.hold()
+    body = b"x" * 1_000_000
+    async with await Client.connect(gateway.ingress, receive_buffer=4096) as client:
+        client.send(head("POST", "/", [("Content-Length", "10000000")]) + b"x" * 1000)
+        upstream = await origin.accept()
+        await upstream.head()
+        client.wire.pause()
+        upstream.send(ok(body, status=b"413 Content Too Large"))
+        for _ in range(10):
+            client.send(b"x" * 100)
+            await asyncio.sleep(0.1)
+        client.wire.resume()
+        response = await client.response()
+        assert (response.status, response.body) == (413, body)
 
 
 async def test_also_where_the_upstream_closes_at_once(client: Client, origin: Origin) -> None:
