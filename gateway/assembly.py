@@ -19,6 +19,7 @@ from gateway.control import Control, shown
 from gateway.entropy import Entropy
 from gateway.errors import GatewayError
 from gateway.exchange import Exchange
+from gateway.faults import about
 from gateway.listeners.listener import Listener
 from gateway.pipeline import Pipeline, Snapshot
 from gateway.protection import Built, Protection
@@ -219,7 +220,8 @@ class Gateway:
         part = self._metrics.listener(name)
         interest = self._interest(name, section, settings)
         listener = Listener(name, section.limits, interest, pipeline.serve, self._journal.bug, part)
-        host, port = await listener.start(section.bind.host, section.bind.port)
+        with about(f"{name}.bind {shown(section.bind.host, section.bind.port)}"):
+            host, port = await listener.start(section.bind.host, section.bind.port)
         self._log.info("listening", listener=name, address=shown(host, port))
         return _Running((section.bind.host, section.bind.port), listener, pipeline)
 

@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gateway.entropy import Entropy
+from gateway.faults import about
 from gateway.gate import Gate
 from gateway.pipeline import Route, Snapshot
 from gateway.policies import headers, request
@@ -46,7 +47,7 @@ def upstream(
 ) -> RunningUpstream:
     """An upstream with a pool of its own. Raises OSError when a certificate file cannot be read."""
     url = settings.url
-    tls = _tls(settings.tls) if url.scheme == "https" else None
+    tls = _tls(name, settings.tls) if url.scheme == "https" else None
     endpoint = Endpoint(url.host, url.port, tls, settings.tls.server_name or url.host)
     auth: tuple[bytes, ...] = ()
     credentials: frozenset[bytes] = frozenset()
@@ -118,8 +119,9 @@ def snapshot(
     )
 
 
-def _tls(settings: Tls) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=settings.ca)
+def _tls(name: str, settings: Tls) -> ssl.SSLContext:
+    with about(f"upstreams.{name}.tls.ca {settings.ca or ''}".rstrip()):
+        context = ssl.create_default_context(cafile=settings.ca)
     context.set_alpn_protocols(["http/1.1"])
     if not settings.verify:
         context.check_hostname = False

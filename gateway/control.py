@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from gateway.admin.listener import AdminListener
 from gateway.admin.ports import Ports
+from gateway.faults import about
 from gateway.listeners.metrics import MetricsListener
 from gateway.settings import Settings
 from gateway.telemetry.exposition import Scraper
@@ -76,7 +77,8 @@ class Control:
         else:
             token = settings.admin.token
             listener = AdminListener(self._ports, bind[0], None if token is None else token.get_secret_value())
-        host, port = await listener.start(*bind)
+        with about(f"{name}.bind {shown(*bind)}"):
+            host, port = await listener.start(*bind)
         self._log.info("listening", listener=name, address=shown(host, port))
         return _Open(bind, listener)
 

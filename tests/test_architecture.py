@@ -23,6 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "rules": set(),
     "entropy": set(),
     "sockets": set(),
+    "faults": set(),
     "providers": set(),
     "exchange": {"rules", "errors"},  # errors for types only
     "errors": {"exchange", "rules"},
@@ -40,12 +41,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "telemetry": {"exchange", "errors"},
     "admin": {"listeners"},
     "operations": {"admin", "policies", "rules", "settings", "state", "telemetry", "upstreams"},
-    "control": {"admin", "listeners", "settings", "telemetry"},
+    "control": {"admin", "faults", "listeners", "settings", "telemetry"},
     "protection": {"caps", "gate", "policies", "rules", "settings", "state", "telemetry"},
-    "build": {"rules", "policies", "providers", "settings", "telemetry", "upstreams", "gate", "pipeline", "entropy"},
+    "build": {
+        "rules", "policies", "providers", "settings", "telemetry", "upstreams", "gate", "pipeline", "entropy",
+        "faults",
+    },
     "assembly": {
-        "admin", "build", "control", "entropy", "errors", "exchange", "listeners", "operations", "pipeline",
-        "protection", "rules", "settings", "telemetry", "upstreams",
+        "admin", "build", "control", "entropy", "errors", "exchange", "faults", "listeners", "operations",
+        "pipeline", "protection", "rules", "settings", "telemetry", "upstreams",
     },
     "lifecycle": {"assembly", "settings", "telemetry"},
     "demo": set(),

@@ -8,7 +8,9 @@ Times are picoseconds: `interval` is rounded up to one, which makes a rate lower
 10,000 at 100 million tokens a second, and never higher.
 
 A calendar quota is the same with the window's end in the place of now, and a picosecond a token: its level falls
-only when the next window begins, and until then no key has drained. See ITU-T I.371, and Brandur Leach's "Rate limiting, cells, and GCRA" for its use here.
+only when the next window begins, and until then no key has drained.
+
+See ITU-T I.371, and Brandur Leach's "Rate limiting, cells, and GCRA" for its use here.
 """
 
 from __future__ import annotations
@@ -58,7 +60,7 @@ class Standing(NamedTuple):
 
 def charge(rate: Rate, tat: int, now: int, cost: int) -> int | None:
     """The new `tat` when `cost` tokens fit, None when they do not."""
-    after = (tat if tat > now else now) + cost * rate.interval
+    after = (max(now, tat)) + cost * rate.interval
     return after if after - now <= rate.capacity else None
 
 

@@ -163,7 +163,7 @@ def test_what_a_route_needs() -> None:
         ("limits: {connections: 0}", "3:25: '0' is out of range: 1 to 1000000"),
         ("limits: false", "3:11: must be a mapping (key: value)"),
         ("limts: {}", "3:3: unknown key 'limts'; did you mean 'limits'?"),
-        ("in_flight: 500", "3:3: in_flight is not supported yet"),
+        ("in_flight: 0", "3:14: '0' is out of range: 1 to 1000000"),
         ("limits:", "3:3: no value here; leave the key out, or write {} for a section's defaults"),
     ],
 )

@@ -137,11 +137,10 @@ def test_a_key_is_not_shown() -> None:
         ({"url": "http://x", "tls": "{verify: no}"}, ["7:19: 'no' is neither true nor false"]),
         (  # no name that DNS can have, nor a certificate
             {"url": "http://x", "tls": f"{{server_name: {'a' * 64}.example}}"},
-            [f"7:24: '{'a' * 64}.example' has no valid host name or IP address"],
+            [f"7:24: '{'a' * 59}…' has no valid host name or IP address"],
         ),
         ({"url": "http://x", "tls": "{server_name: 'a b'}"}, ["7:24: 'a b' has no valid host name or IP address"]),
         ({"url": "http://x", "retry": "{attempts: 2}"}, ["7:5: retry is not supported yet"]),
-        ({"url": "http://x", "in_flight": "{limit: 2}"}, ["7:5: in_flight is not supported yet"]),
         (
             {"url": "http://x", "retrry": "{}"},
             ["7:5: unknown key 'retrry'; retry would be near, which is not supported yet"],
