@@ -20,7 +20,7 @@ from secrets import token_bytes
 
 from gateway.rules.gcra import Standing
 from gateway.state.ports import Charge, Limit, Unavailable
-from gateway.state.redis_client import CONNECT, ERRORS, Client, RedisTls, reason
+from gateway.state.redis_client import ERRORS, PATIENCE, Client, RedisTls, reason
 from gateway.state.redis_codec import (
     ACQUIRE,
     COUNT,
@@ -45,6 +45,8 @@ LEASE = 30.0
 _LEASE_MS = b"%d" % (LEASE * 1000)
 #: Seconds that forgetting all keys of a rule may take.
 _FORGET = 30.0
+#: Seconds that leaving may take.
+_LEAVE = 0.5
 #: Calls to a script under way at once; with those that are about neither buckets nor slots, fewer than connections.
 _BUCKET_CALLS, _SLOT_CALLS = 4, 2
 #: Requests about levels or leases that are sent at once.
@@ -55,7 +57,7 @@ class RedisState:
     """One gateway's use of a Redis. Made on a running event loop; `close` it. Raises OSError as Client does.
 
     Its calls raise Unavailable, within `timeout` seconds, but for `forget` of a whole rule and those about the
-    gateway itself (`probe`, `raise_levels`, `renew`), which nobody's request waits for.
+    gateway itself (`connect`, `say_alive`, `raise_levels`, `renew`), which nobody's request waits for.
     """
 
     def __init__(self, url: RedisUrl, tls: RedisTls, name: str, timeout: float, reports: Reports) -> None:
@@ -63,7 +65,7 @@ class RedisState:
         self._codec = Codec(name)
         self._buckets = Lane(self._client, BUCKETS, timeout, reports, _BUCKET_CALLS)
         self._slots = Lane(self._client, SLOTS, timeout, reports, _SLOT_CALLS, (_LEASE_MS,))
-        self._longest = timeout + 2 * max(CONNECT, timeout)
+        self._longest = 3 * max(PATIENCE, timeout)
         #: Tells gateways, and their leases, apart.
         self._instance = token_bytes(8)
         self._numbers = count()
@@ -131,14 +133,24 @@ class RedisState:
 
     # ---- the gateway itself
 
-    async def probe(self) -> int:
-        """Say that this gateway is alive; how many are. It connects if need be."""
+    async def say_alive(self) -> int:
+        """Say that this gateway is alive; how many are."""
         try:
             async with asyncio.timeout(self._longest):
-                await self._client.ping()
                 return await self._announce(_LEASE_MS)
         except ERRORS as error:
             raise Unavailable(reason(error)) from None
+
+    async def connect(self) -> None:
+        """Connect anew, and see whether an answer then comes in time."""
+        try:
+            async with asyncio.timeout(self._longest):
+                await self._client.drop()
+                await self._client.ping()
+                await self._announce(_LEASE_MS)
+        except ERRORS as error:
+            raise Unavailable(reason(error)) from None
+        await self.in_use("", b"")
 
     async def raise_levels(self, levels: Iterable[tuple[Limit, bytes, float]]) -> int:
         """Have buckets be at least as full: seconds of level, or what was used of a quota. How many were told."""
@@ -167,7 +179,7 @@ class RedisState:
         if leave:
             with suppress(Unavailable, *ERRORS):
                 packs = (partial(slot, RELEASE, name, 0, lease) for lease, name in leases.items())
-                async with asyncio.timeout(self._longest):
+                async with asyncio.timeout(_LEAVE):
                     await self._send(self._slots, packs)
                     await self._announce(b"0")
         tasks = [*self._buckets.close(), *self._slots.close()]

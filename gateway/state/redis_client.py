@@ -1,8 +1,9 @@
 """A Redis or a Valkey, whichever way it is set up: this is the only file that knows redis-py.
 
-Its own ways to wait are turned off: no retries, a bounded pool, and no answer is waited for longer than `timeout`.
-A connection, with its TLS handshake and login, gets longer, up to CONNECT: requests do not wait for it, the one or
-other call that is under way does. Cancelling a call drops its connection, so nobody reads another's answer.
+Its own ways to wait are turned off: no retries, and a bounded pool. Each step of a call, a connection and its login
+among them, may take PATIENCE, which is long: how long a request waits is decided by redis_lane.py, whose clock knows
+an event loop that was held up from a server that is slow. Cancelling a call drops its connection, so nobody reads
+another's answer.
 """
 
 from __future__ import annotations
@@ -25,8 +26,8 @@ from gateway.state.redis_url import Login, RedisUrl
 
 #: Connections at once.
 CONNECTIONS = 8
-#: Seconds that a connection may take, unless `timeout` is longer.
-CONNECT = 1.0
+#: Seconds that a step may take: a connection, or an answer.
+PATIENCE = 1.0
 #: Whatever can go wrong with a call that is no mistake in this program.
 ERRORS = (RedisError, RedisClusterException, OSError, EOFError)
 
@@ -49,10 +50,13 @@ class Client:
     """Raises ERRORS. Made and used on one event loop; `close` it."""
 
     def __init__(self, url: RedisUrl, tls: RedisTls, timeout: float) -> None:
-        """Connects to nothing yet. `timeout` is seconds. Raises OSError when a certificate file cannot be read."""
+        """Connects to nothing yet. A step may take `timeout` seconds if that is longer than PATIENCE.
+
+        Raises OSError when a certificate file cannot be read.
+        """
         if url.tls:
             _look_at_files(tls)
-        self._timeout = timeout
+        self._patience = max(PATIENCE, timeout)
         self._redis: Any
         self._cluster: RedisCluster | None = None
         self._sentinel: Sentinel | None = None
@@ -68,7 +72,7 @@ class Client:
             )
             self._redis = self._sentinel.master_for(url.master, db=url.db, max_connections=CONNECTIONS)
         else:
-            self._redis = _single(url, common, max(CONNECT, timeout))
+            self._redis = _single(url, common, self._patience)
 
     async def run(self, script: Script, keys: Sequence[bytes], arguments: Sequence[bytes]) -> Any:
         """A script's answer, in one round trip, but for the first time on a server."""
@@ -104,6 +108,13 @@ class Client:
             if int(cursor) == 0:
                 return
 
+    async def drop(self) -> None:
+        """Drop the connections that there are: what was the server may be another by now, and those lead nowhere."""
+        if self._cluster is not None:
+            await self._cluster.aclose()
+        else:
+            await self._redis.connection_pool.disconnect()
+
     async def close(self) -> None:
         """Drop all connections."""
         await self._redis.aclose()
@@ -113,8 +124,8 @@ class Client:
 
     def _common(self, tls: RedisTls | None) -> dict[str, Any]:
         options: dict[str, Any] = {
-            "socket_timeout": self._timeout,
-            "socket_connect_timeout": max(CONNECT, self._timeout),
+            "socket_timeout": self._patience,
+            "socket_connect_timeout": self._patience,
             "retry": Retry(NoBackoff(), 0),
             "protocol": 2,
             # Two round trips less with each new connection.

@@ -15,7 +15,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from gateway.state.ports import Unavailable
-from gateway.state.redis_client import CONNECT, Client, reason
+from gateway.state.redis_client import PATIENCE, Client, reason
 from gateway.state.redis_codec import Keys
 from gateway.state.redis_scripts import Script
 
@@ -25,7 +25,8 @@ _BATCH = 128
 _KEYS = 512
 #: Calls that may wait.
 _WAITING = 10_000
-#: When the lane's clock comes this much too late, seconds, the event loop was held up, and answers may lie unread.
+#: When the lane's clock comes this much too late, seconds, the event loop was held up: answers may lie unread, or
+#: questions not have been asked. They get as much longer, once.
 _LATE = 0.005
 
 Pack = Callable[[Keys], bytes]
@@ -67,7 +68,7 @@ class Lane:
         self._client = client
         self._script = script
         self._timeout = timeout
-        self._longest = timeout + 2 * max(CONNECT, timeout)
+        self._longest = 3 * max(PATIENCE, timeout)
         self._reports = reports
         self._width = width
         self._prefix = prefix
@@ -178,9 +179,12 @@ class Lane:
         pending = self._pending
         loop = asyncio.get_running_loop()
         now = loop.time()
-        if not self._spared and pending and now - pending[0].deadline > _LATE and not pending[0].future.done():
+        while pending and pending[0].future.done():
+            pending.popleft()
+        late = now - pending[0].deadline if pending else 0.0
+        if late > _LATE and not self._spared:
             self._spared = True
-            self._timer = loop.call_later(_LATE / 2, self._expire)
+            self._timer = loop.call_later(min(late, self._timeout), self._expire)
             return
         self._spared = False
         failed = 0

@@ -88,7 +88,7 @@ class Shared:
         return "degraded", f"redis cannot be asked ({self._availability.why}); limits hold locally{share}"
 
     async def start(self) -> None:
-        """Connect; return when it is up, or after about 2 s when it is not there."""
+        """Connect; return when it is up, or after up to 3 s when it is not there."""
         try:
             await self._return()
         except Unavailable as error:
@@ -202,11 +202,12 @@ class Shared:
 
     async def _return(self) -> None:
         """All that has to be done before it is up: be known, hold what is held, tell what was used meanwhile."""
+        await self._redis.connect()
         await self._say_alive()
         await self._redis.raise_levels(self._levels())
 
     async def _say_alive(self) -> None:
-        self._seen.append(await self._redis.probe())
+        self._seen.append(await self._redis.say_alive())
         self.replicas = max(self._seen)
         await self._redis.renew()
 

@@ -36,7 +36,7 @@ async def take(url: str, tls: RedisTls | None = None) -> bool:
     """Whether a token is there, of five."""
     state = RedisState(parse_redis_url(url), tls or RedisTls(), "gateway", 5.0, Reports())
     try:
-        assert await state.probe() == 1
+        assert await state.say_alive() == 1
         [standing] = await state.take([Charge(LIMIT, b"k", 1)])
         lease = await state.acquire("cap", b"", 1)
         assert lease

@@ -136,7 +136,7 @@ async def test_what_a_server_refuses_is_told_by_its_code_alone(server: RedisServ
 
 
 async def test_every_key_has_a_ttl_and_the_one_hash_tag(state: RedisState, client: redis.Redis) -> None:
-    await state.probe()
+    await state.say_alive()
     await state.acquire("cap", b"", 1)
     await state.take([Charge(rate(), b"x" * 5000, 3), Charge(quota(time.time() - 600), b"k", 1)])
     lives = {key: client.pttl(key) for key in client.keys("*")}
@@ -309,13 +309,13 @@ async def test_leases_from_a_clock_that_was_ahead_do_not_stay(state: RedisState,
 
 async def test_gateways_are_counted_while_they_live(server: RedisServer, client: redis.Redis) -> None:
     first, second, third = connect(server), connect(server), connect(server)
-    assert [await state.probe() for state in (first, second, third, first)] == [1, 2, 3, 3]
+    assert [await state.say_alive() for state in (first, second, third, first)] == [1, 2, 3, 3]
     await third.close(leave=True)
-    assert await first.probe() == 2
+    assert await first.say_alive() == 2
     await second.close(leave=False)
     for gateway, ends in client.zrange("{gateway}:replicas", 0, -1, withscores=True):
         client.zadd("{gateway}:replicas", {gateway: ends - 31_000})
-    assert await first.probe() == 1
+    assert await first.say_alive() == 1
     await first.close(leave=True)
 
 

@@ -204,6 +204,16 @@ async def test_calls_that_fail_now_and_then_are_left_to_the_caller(open_: Open, 
     assert shared.told == []
 
 
+async def test_an_event_loop_that_was_held_up_is_not_the_servers_fault(open_: Open, server: RedisServer) -> None:
+    shared = await open_()
+    await asyncio.gather(*takes(shared, 20))
+    calls = [asyncio.ensure_future(timed(take)) for take in takes(shared, 20)]
+    for _ in range(3):
+        await asyncio.sleep(0)
+    time.sleep(2 * TIMEOUT)
+    assert all(answered for _, answered in await asyncio.gather(*calls))
+
+
 # ---- bursts
 
 
@@ -253,6 +263,39 @@ async def test_a_return_gives_no_burst_away_even_from_an_empty_server(open_: Ope
     assert standing_ is not None
     assert standing_.remaining == 85
     assert lease is not None
+    assert await shared.in_use("cap", b"") == 1
+
+
+async def test_what_one_replica_used_of_a_quota_is_taken_to_be_what_each_did(
+    open_: Open, server: RedisServer
+) -> None:
+    quota = Limit("shared/quota", Rate(100, 1, 1), calendar=Windows(3600, int(time.time()) - 600))
+    shared, other = await open_(), await open_()
+    await shared._say_alive()
+    server.kill()
+    await asyncio.gather(*map(timed, [*takes(shared, 10), *takes(other, 10)]))
+    part = Limit(quota.id, Rate(50, 1, 50), calendar=quota.calendar)
+    for one in (shared, other):
+        one.memory.take([Charge(part, b"k", 20)], time.monotonic())
+    await asyncio.to_thread(server.start)
+    await until(lambda: shared.up and other.up)
+    standing = await shared.look(quota, b"k")
+    assert standing is not None
+    assert standing.remaining == 60
+
+
+async def test_a_slot_given_back_while_the_server_was_gone_is_free_when_it_returns(
+    open_: Open, server: RedisServer
+) -> None:
+    shared = await open_()
+    leases = [await shared.acquire("cap", b"", 5) for _ in range(2)]
+    server.kill()
+    await asyncio.gather(*map(timed, takes(shared, 10)))
+    assert leases[0] is not None
+    with pytest.raises(Unavailable):
+        await shared.release("cap", b"", leases[0])
+    await asyncio.to_thread(server.start)
+    await until(lambda: shared.up)
     assert await shared.in_use("cap", b"") == 1
 
 
