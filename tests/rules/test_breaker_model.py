@@ -204,4 +204,4 @@ class BreakerMachine(RuleBasedStateMachine):
 
 
 TestBreakerMachine = BreakerMachine.TestCase
-TestBreakerMachine.settings = settings(max_examples=200, stateful_step_count=60, deadline=None, derandomize=True)
+TestBreakerMachine.settings = settings(max_examples=120, stateful_step_count=50, deadline=None, derandomize=True)

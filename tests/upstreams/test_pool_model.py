@@ -299,7 +299,7 @@ class Pools(RuleBasedStateMachine):
 
 TestPools = Pools.TestCase
 TestPools.settings = settings(
-    max_examples=200,
+    max_examples=120,
     stateful_step_count=40,
     phases=[Phase.explicit, Phase.reuse, Phase.generate],  # to shrink a failure takes minutes and explains little
 )
