@@ -54,6 +54,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return FINE
     except OSError as error:
-        print(f"gateway: {error}", file=sys.stderr)
+        named = error.filename is not None and error.strerror is not None
+        print(f"gateway: {error.filename}: {error.strerror}" if named else f"gateway: {error}", file=sys.stderr)
         return UNAVAILABLE
     return code

@@ -27,14 +27,18 @@ _GC_THRESHOLDS = (50_000, 20, 50)
 
 def add(parser: argparse.ArgumentParser) -> None:
     """Register the arguments."""
-    source = parser.add_mutually_exclusive_group(required=True)
-    source.add_argument("--config", metavar="FILE", help="the config file; changes in it are taken up while running")
-    source.add_argument("--app", metavar="URL", help="no file: sensible defaults in front of this app")
+    parser.add_argument("--config", metavar="FILE", help="the config file; changes in it are taken up while running")
+    parser.add_argument(
+        "--app", metavar="URL", help="where the app is; without a file, sensible defaults in front of it"
+    )
+    parser.set_defaults(usage_error=parser.error)
 
 
 def main(args: argparse.Namespace) -> int:
     """Run until SIGTERM or SIGINT. ConfigError and OSError go to the caller, which knows their exit codes."""
-    loaded = settings.load(args.config, os.environ) if args.config else settings.for_app(args.app)
+    if args.config is None and args.app is None:
+        args.usage_error("one of --config and --app is needed")
+    loaded = settings.load(args.config, os.environ, args.app) if args.config else settings.for_app(args.app)
     log = Log(sys.stderr, fmt=loaded.log.format, level=loaded.log.level)
     for warning in settings.warnings(loaded):
         log.warning("config", place=f"{warning.file}:{warning.line}:{warning.column}", message=warning.message)
@@ -42,7 +46,7 @@ def main(args: argparse.Namespace) -> int:
     _raise_descriptor_limit()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_run(loaded, log, args.config))
+            runner.run(_run(loaded, log, args.config, args.app))
     finally:
         log.close()
     return 0
@@ -55,12 +59,13 @@ def _raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _run(loaded: Settings, log: Log, path: str | None) -> None:
+async def _run(loaded: Settings, log: Log, path: str | None, app: str | None) -> None:
     metrics, health = Metrics(), Health()
     metrics.watch_dropped_lines("operational", lambda: log.dropped)
     access_log = AccessLog(sys.stdout, metrics, log, fmt=loaded.log.format)
     gateway = Gateway(loaded, log, access_log, metrics, health)
-    lifecycle = Lifecycle(gateway, log, metrics, path, (lambda: settings.load(path, os.environ)) if path else None)
+    read = (lambda: settings.load(path, os.environ, app)) if path else None
+    lifecycle = Lifecycle(gateway, log, metrics, path, read)
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)

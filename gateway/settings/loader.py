@@ -24,18 +24,22 @@ from gateway.settings.mistakes import ConfigError, Mistake
 from gateway.settings.reading import Reading
 from gateway.settings.root import Settings
 from gateway.settings.upstream import Upstream
-from gateway.settings.values import parse_url
+from gateway.settings.values import Url, parse_url
 
 
-def load(path: str, env: Mapping[str, str]) -> Settings:
-    """Read a file. Raises OSError when it cannot be had, ConfigError with all its mistakes when it is wrong."""
+def load(path: str, env: Mapping[str, str], app: str | None = None) -> Settings:
+    """Read a file; `app` is where its upstream `app` is, whatever the file says.
+
+    Raises OSError when the file cannot be had, ConfigError with all its mistakes when it is wrong.
+    """
     with Path(path).open("rb") as file:
         raw = file.read(LARGEST + 1)
     try:
         text = decode(raw)
     except Unreadable as error:
         raise ConfigError([Mistake(path, error.line, error.column, error.message)]) from None
-    return loads(text, path, env)
+    settings = loads(text, path, env)
+    return settings if app is None else _with_app(settings, path, app)
 
 
 def loads(text: str, name: str, env: Mapping[str, str]) -> Settings:
@@ -70,12 +74,22 @@ def loads(text: str, name: str, env: Mapping[str, str]) -> Settings:
     return settings.noted(found, variables(data))
 
 
-def for_app(url: str) -> Settings:
-    """What `--app URL` alone means: ingress on 0.0.0.0:8080 in front of one app, and metrics on 0.0.0.0:9090."""
+def _with_app(settings: Settings, path: str, url: str) -> Settings:
+    if "app" not in settings.upstreams:
+        raise ConfigError([Mistake(path, 1, 1, "--app says where the upstream 'app' is, but the file has none")])
+    upstream = settings.upstreams["app"].model_copy(update={"url": _app(url)})
+    return settings.model_copy(update={"upstreams": {**settings.upstreams, "app": upstream}})
+
+
+def _app(url: str) -> Url:
     try:
-        app = parse_url(url)
+        return parse_url(url)
     except ValueError as error:
         raise ConfigError([Mistake("--app", 1, 1, str(error))]) from None
+
+
+def for_app(url: str) -> Settings:
+    """What `--app URL` alone means: ingress on 0.0.0.0:8080 in front of one app, and metrics on 0.0.0.0:9090."""
     return Settings(
-        ingress=Ingress(routes=(Route(path="/**", upstream="app"),)), upstreams={"app": Upstream(url=app)}
+        ingress=Ingress(routes=(Route(path="/**", upstream="app"),)), upstreams={"app": Upstream(url=_app(url))}
     )

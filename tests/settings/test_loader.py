@@ -272,3 +272,18 @@ def test_every_line_of_a_config_can_be_replaced() -> None:
             found = refused_or_read(text)
             if isinstance(found, ConfigError):
                 assert all(mistake.line <= len(lines) for mistake in found.mistakes)
+
+
+def test_the_app_may_be_named_beside_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(
+        "ingress: {routes: [{path: /**, upstream: app}]}\nupstreams: {app: {url: http://a:1, in_flight: 3}}\n"
+    )
+    settings = load(str(file), {}, "http://b:2")
+    assert str(settings.upstreams["app"].url) == "http://b:2"
+    assert settings.upstreams["app"].in_flight
+    file.write_text("ingress: {routes: [{path: /**, upstream: web}]}\nupstreams: {web: {url: http://a:1}}\n")
+    with pytest.raises(ConfigError, match="the file has none"):
+        load(str(file), {}, "http://b:2")
+    with pytest.raises(ConfigError, match="--app"):
+        load(str(file), {}, "b")
