@@ -81,7 +81,7 @@ def command(monkeypatch: pytest.MonkeyPatch) -> ModuleType:
         (
             FileNotFoundError(2, "No such file or directory", "g.yaml"),
             3,
-            "gateway: [Errno 2] No such file or directory: 'g.yaml'\n",
+            "gateway: g.yaml: No such file or directory\n",
         ),
     ],
 )
