@@ -44,13 +44,14 @@ class Reports(Protocol):
 
 
 class _Call:
-    __slots__ = ("deadline", "future", "orphan", "pack")
+    __slots__ = ("deadline", "future", "orphan", "pack", "spared")
 
     def __init__(self, pack: Pack, future: asyncio.Future[Any], deadline: float, orphan: Orphan | None) -> None:
         self.pack = pack
         self.future = future
         self.deadline = deadline
         self.orphan = orphan
+        self.spared = False
 
 
 class Lane:
@@ -78,7 +79,6 @@ class Lane:
         self._timer: asyncio.TimerHandle | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self._woken = False
-        self._spared = False
         self._closed = False
 
     def call(self, pack: Pack, orphan: Orphan | None = None) -> asyncio.Future[Any]:
@@ -182,11 +182,8 @@ class Lane:
         while pending and pending[0].future.done():
             pending.popleft()
         late = now - pending[0].deadline if pending else 0.0
-        if late > _LATE and not self._spared:
-            self._spared = True
-            self._timer = loop.call_later(min(late, self._timeout), self._expire)
-            return
-        self._spared = False
+        if late > _LATE:
+            self._spare(now + min(late, self._timeout))
         failed = 0
         while pending and (pending[0].future.done() or pending[0].deadline <= now):
             failed += _fail(pending.popleft(), "timeout")
@@ -194,6 +191,15 @@ class Lane:
             self._timer = loop.call_at(pending[0].deadline, self._expire)
         if failed:
             self._reports.failed(failed, "timeout")
+
+    def _spare(self, deadline: float) -> None:
+        """Give each that is pending until then, unless it had been given more before."""
+        for call in self._pending:
+            if call.deadline >= deadline:
+                break
+            if not call.spared:
+                call.spared = True
+                call.deadline = deadline
 
 
 def _fail(call: _Call, why: str) -> bool:
