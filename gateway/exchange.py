@@ -17,7 +17,6 @@ if TYPE_CHECKING:
     from gateway.errors import GatewayError
     from gateway.rules.field_lines import Pieces
     from gateway.rules.request_head import RequestHead
-    from gateway.rules.trace_context import Trace
 
 #: Header fields as they stand on the wire: order, case and repetition kept.
 Fields = list[tuple[bytes, bytes]]
@@ -238,7 +237,7 @@ class Exchange:
         "stamp",
         "started",
         "status",
-        "trace",
+        "trace_id",
         "tunnelled_in",
         "until_close",
         "upstream",
@@ -277,7 +276,8 @@ class Exchange:
         self.stamp = b""
         #: Changes the fields of the response, whoever makes it, before it goes out.
         self.edit: Callable[[Pieces], Pieces] | None = None
-        self.trace: Trace | None = None
+        #: The id of the trace that it is part of; empty for what has none.
+        self.trace_id = ""
         #: Header lines to add to the request on its way to the upstream.
         self.added: list[bytes] = []
         self.route: Any = None

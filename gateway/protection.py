@@ -85,7 +85,7 @@ class Protection:
     async def prepare(self, settings: State) -> _Sharing:
         """Connect to the state of a new config, where it is another; `build` then builds for it.
 
-        Takes up to two seconds where it is not there, which is no reason to stop. Raises OSError when a certificate
+        Takes about a second, three at most, where it is not there, which is no reason to stop. Raises OSError when a certificate
         file cannot be read.
         """
         before = self._sharing

@@ -49,11 +49,14 @@ class Correlation(Section):
 class Stamp:
     """Gives each exchange its correlation id and its place in a trace."""
 
-    __slots__ = ("_entropy", "_header", "_name", "_sampled")
+    __slots__ = ("_entropy", "_header", "_length", "_name", "_sampled", "_text")
 
     def __init__(self, settings: Correlation, entropy: Entropy) -> None:
         self._header = settings.header.encode("ascii")
         self._name = self._header.lower()
+        self._text = f"{settings.header}: "
+        #: Of the line with an id of our own.
+        self._length = len(self._text) + 32 + 2
         self._sampled = settings.sampled
         self._entropy = entropy
 
@@ -61,15 +64,25 @@ class Stamp:
         """Set the exchange's ids, the response's line, and the lines that the upstream gets."""
         noted = exchange.head.noted
         random = self._entropy.take(40)
+        if self._name not in noted and b"traceparent" not in noted:
+            self._open_anew(exchange, random.hex())
+            return
         exchange.correlation_id = chosen = (
             correlation.choose(noted[self._name], random[:16]) if self._name in noted else random[:16].hex()
         )
         exchange.stamp = line = b"%b: %b\r\n" % (self._header, chosen.encode("ascii"))
-        exchange.trace = trace = (
-            trace_context.join(noted[b"traceparent"], noted.get(b"tracestate", _NONE), random[16:], self._sampled)
-            if b"traceparent" in noted
-            else trace_context.begin(random[16:], sampled=self._sampled)
+        trace = trace_context.join(
+            noted.get(b"traceparent", _NONE), noted.get(b"tracestate", _NONE), random[16:], self._sampled
         )
+        exchange.trace_id = trace.trace_id
         exchange.added.append(b"%btraceparent: %b\r\n" % (line, trace.traceparent))
         if trace.tracestate:
             exchange.added.append(b"tracestate: %b\r\n" % trace.tracestate)
+
+    def _open_anew(self, exchange: Exchange, ids: str) -> None:
+        """The same for a request that comes with none of these fields, as most do: all from one text."""
+        exchange.correlation_id = ids[:32]
+        exchange.trace_id, traceparent = trace_context.fresh(ids[32:], sampled=self._sampled)
+        lines = f"{self._text}{ids[:32]}\r\ntraceparent: {traceparent}\r\n".encode("ascii")
+        exchange.stamp = lines[: self._length]
+        exchange.added.append(lines)

@@ -65,12 +65,17 @@ def join(traceparents: list[bytes], tracestates: list[bytes], random24: bytes, s
 
 def begin(random24: bytes, *, sampled: bool) -> Trace:
     """Begin a trace: as `join` does where no traceparent has come."""
-    ids = random24.hex()
+    trace_id, traceparent = fresh(random24.hex(), sampled=sampled)
+    return Trace(trace_id, traceparent.encode("ascii"), b"")
+
+
+def fresh(ids: str, *, sampled: bool) -> tuple[str, str]:
+    """The id and the traceparent of a new trace, from 48 random hexadecimal digits."""
     trace_id = ids[:32]
     if trace_id == _NO_TRACE:
         trace_id = "00000000000000000000000000000001"
     # A new id is random, which the second flag says.
-    return Trace(trace_id, f"00-{trace_id}-{_parent(ids)}-{'03' if sampled else '02'}".encode("ascii"), b"")
+    return trace_id, f"00-{trace_id}-{_parent(ids)}-{'03' if sampled else '02'}"
 
 
 def _parent(ids: str) -> str:

@@ -108,8 +108,8 @@ def _json_line(exchange: Exchange, clock: str, now: float) -> bytes:
         more = f',"peer":{_short(exchange.peer)}'
     if exchange.error:
         more += f',"error":"{exchange.error}"'
-    if exchange.trace is not None:
-        more += f',"trace_id":"{exchange.trace.trace_id}"'
+    if exchange.trace_id:
+        more += f',"trace_id":"{exchange.trace_id}"'
     return (
         f'{{"time":"{clock}","level":"info","event":"request","correlation_id":{_id(exchange.correlation_id)},'
         f'"listener":"{exchange.listener}","client":{_short(exchange.client)},'

@@ -16,7 +16,6 @@ from hypothesis import strategies as st
 
 from gateway.exchange import Client, Exchange, RequestBody
 from gateway.rules.request_head import RequestHead
-from gateway.rules.trace_context import Trace
 from gateway.telemetry.access_log import AT_ONCE, DELAY, AccessLog
 from gateway.telemetry.log import Log
 from gateway.telemetry.metrics import Metrics
@@ -82,7 +81,7 @@ def _dropped(metrics: Metrics) -> dict[str, float]:
 
 def test_a_line_tells_all_of_a_request(logs: _Logs) -> None:
     exchange = _exchange()
-    exchange.trace = Trace("4bf92f3577b34da6a3ce929d0e0e4736", b"", b"")
+    exchange.trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
     exchange.client = "192.0.2.7"
     exchange.error = "connection-broken"
     logs.access.write(exchange, 1000.2005)
