@@ -2,8 +2,8 @@
 
 The gateway runs as in the bench's first table (`--table full` or `limits` for the others) with a clock round each
 step. A step's own time is what it takes without the steps within it and without the clocks, which are measured, too.
-What is left of the process's CPU belongs to no step: the event loop, the kernel's part of reading and waiting, and the
-interpreter between the steps. Shares are what to look at; a clock of 100 ns makes small steps look larger than they are.
+What is left of the process's CPU belongs to no step: the event loop, the kernel's part of reading and waiting, and
+the interpreter between the steps. Look at the shares; the clocks make small steps look larger than they are.
 """
 
 from __future__ import annotations
