@@ -10,7 +10,8 @@ from pathlib import Path
 
 from tests.bench import report
 from tests.bench.measure import Bench, Plan, Table, say
-from tests.bench.proxies import PROXIES, program, program_version, version
+from tests.bench.proxies import PROXIES, family, program, program_version, version
+from tests.bench.report import TITLES
 
 
 def arguments() -> argparse.Namespace:
@@ -18,10 +19,14 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="The gateway side by side with peers.")
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the tables between the bench markers of FILE")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample to FILE")
-    parser.add_argument("--only", metavar="NAME,...", help=f"of {', '.join(proxy.name for proxy in PROXIES)}")
-    parser.add_argument("--table", choices=["plain", "full"], action="append", help="only this table")
+    parser.add_argument("--tables", metavar="NAME,...", default=",".join(TITLES), help=f"of {', '.join(TITLES)}")
+    parser.add_argument(
+        "--peers",
+        metavar="NAME,...",
+        help=f"of {', '.join(proxy.name for proxy in PROXIES)}; `gateway` brings those that begin so",
+    )
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=int, default=4, help="of each run at 64 connections")
+    parser.add_argument("--seconds", type=int, default=3, help="of each run at 64 connections")
     parser.add_argument("--quick", action="store_true", help="2 rounds of 1 s: whether it works, not how fast it is")
     return parser.parse_args()
 
@@ -30,24 +35,26 @@ def main() -> int:
     """0 when the run is honest, 1 when a check failed (then nothing is written), 2 for a wrong command line."""
     asked = arguments()
     plan = Plan(2, 1, 1) if asked.quick else Plan(asked.rounds, asked.seconds, max(1, asked.seconds // 2))
-    names = asked.only.split(",") if asked.only else [proxy.name for proxy in PROXIES]
-    if unknown := set(names) - {proxy.name for proxy in PROXIES}:
-        print(f"no such proxy: {', '.join(sorted(unknown))}", file=sys.stderr)
+    known = {proxy.name for proxy in PROXIES}
+    names = set(asked.peers.split(",")) if asked.peers else known
+    keys = asked.tables.split(",")
+    if unknown := names - known | set(keys) - set(TITLES):
+        print(f"no such proxy or table: {', '.join(sorted(unknown))}", file=sys.stderr)
         return 2
     if asked.write:
         report.check_markers(asked.write)
     wrk = program(("wrk",))
     if wrk is None:
         raise SystemExit("the bench needs wrk: apt-get install wrk")
-    proxies = [proxy for proxy in PROXIES if proxy.name in names]
+    proxies = [proxy for proxy in PROXIES if {proxy.name, family(proxy.name)} & names]
     started = time.monotonic()
     tables: dict[str, Table] = {}
-    for table in asked.table or ["plain", "full"]:
+    for table in keys:
         with tempfile.TemporaryDirectory(prefix="bench-") as directory:
             Path(directory).chmod(0o755)  # nginx's worker is somebody else
             tables[table] = Bench(table, proxies, Path(directory), plan).run()
     present = [proxy for proxy in proxies if any(proxy.name in table.samples for table in tables.values())]
-    versions = [*map(version, present), f"wrk {program_version(wrk, '-v')}"]
+    versions = [*dict.fromkeys(map(version, present)), f"wrk {program_version(wrk, '-v')}"]
     text = report.markdown(tables, plan, versions)
     print(f"\n{text}\n")
     print("\n".join(report.bars(tables)))

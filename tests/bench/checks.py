@@ -1,6 +1,7 @@
 """Whether a measurement is honest: each check returns what is wrong, in words, or nothing."""
 
 import http.client
+import re
 from collections.abc import Iterator
 
 from tests.bench.origin import BODY, Origin, Tally
@@ -8,6 +9,7 @@ from tests.bench.proxies import Running
 from tests.bench.wrk import Load
 
 ID = "X-Request-ID"
+FALLBACK = re.compile(r'^gateway_rate_limit_decisions_total\{.*decision="fallback".*\} (\S+)$', re.MULTILINE)
 LATE = (
     128  # requests that may reach the origin after wrk stopped counting: in flight now, or left from the run before
 )
@@ -54,18 +56,28 @@ def load(measured: Load, tally: Tally, connections: int, length: int, request_id
         yield f"{len(tally.ids)} different request ids in {tally.requests} requests"
 
 
-def metrics(running: Running) -> Iterator[str]:
-    """Whether the metrics page of the second table is there."""
+def metrics(running: Running) -> tuple[str, list[str]]:
+    """The metrics page of the second and third table, and what is wrong with it."""
     connection = http.client.HTTPConnection("127.0.0.1", running.metrics_port, timeout=5)
     try:
         connection.request("GET", running.proxy.metrics)
         response = connection.getresponse()
-        if response.status != 200 or not response.read():
-            yield f"the metrics page answered {response.status}"
+        page = response.read().decode()
     except OSError as error:
-        yield f"no metrics page: {error}"
+        return "", [f"no metrics page: {error}"]
     finally:
         connection.close()
+    return page, [] if response.status == 200 and page else [f"the metrics page answered {response.status}"]
+
+
+def decided(page: str, allowed: str, expected: int) -> Iterator[str]:
+    """Whether its rate limits looked at every request, and nearly never without the Redis that they share."""
+    passed = sum(float(value) for value in re.findall(rf"^{allowed} (\S+)$", page, re.MULTILINE))
+    if passed < expected * 0.99:
+        yield f"its rate limits let {passed:.0f} pass, {expected} expected"
+    alone = sum(float(value) for value in FALLBACK.findall(page))
+    if alone > expected * 0.01:
+        yield f"its rate limits decided {alone:.0f} of {expected} without Redis"
 
 
 def logged(lines: int, requests: int) -> Iterator[str]:

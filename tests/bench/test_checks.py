@@ -6,6 +6,7 @@ import pytest
 
 from tests.bench import checks
 from tests.bench.origin import Tally
+from tests.bench.proxies import PROXIES
 from tests.bench.wrk import Load
 
 GOOD = Load(seconds=1.0, requests=1000, bytes=1_200_000, p50=100, p99=200, bad_status=0, socket_errors=0)
@@ -55,3 +56,33 @@ def test_a_proxy_that_makes_no_request_id_is_not_asked_for_one() -> None:
 def test_access_lines_are_counted() -> None:
     assert list(checks.logged(995, 1000)) == []
     assert list(checks.logged(900, 1000)) == ["900 lines in the access log for 1000 requests"]
+
+
+DECISION = 'gateway_rate_limit_decisions_total{route="all",rule="%s",decision="%s"} %s'
+ALLOWED = next(proxy.allowed for proxy in PROXIES if proxy.name == "gateway")
+
+
+def page(*decisions: tuple[str, str, str]) -> str:
+    return "# TYPE gateway_rate_limit_decisions_total counter\n" + "\n".join(DECISION % one for one in decisions)
+
+
+def test_every_request_meets_every_limit() -> None:
+    both = page(("all-1", "allowed", "1000.0"), ("all-2", "allowed", "1e+03"))
+    assert list(checks.decided(both, ALLOWED, 2000)) == []
+    one = page(("all-1", "allowed", "1000.0"), ("all-2", "refused", "1000.0"))
+    assert list(checks.decided(one, ALLOWED, 2000)) == ["its rate limits let 1000 pass, 2000 expected"]
+    assert list(checks.decided("", ALLOWED, 2000)) == ["its rate limits let 0 pass, 2000 expected"]
+
+
+def test_shared_limits_are_shared() -> None:
+    def with_fallbacks(count: str) -> list[str]:
+        return list(checks.decided(page(("a", "allowed", "2000"), ("a", "fallback", count)), ALLOWED, 2000))
+
+    assert with_fallbacks("12.0") == []
+    assert with_fallbacks("700.0") == ["its rate limits decided 700 of 2000 without Redis"]
+
+
+def test_envoys_limits_are_counted() -> None:
+    allowed = next(proxy.allowed for proxy in PROXIES if proxy.name == "envoy")
+    text = 'envoy_http_local_rate_limit_ok{envoy_local_http_ratelimit_prefix="limits"} 999'
+    assert list(checks.decided(text, allowed, 1000)) == []

@@ -66,3 +66,13 @@ def test_the_bars_say_whether_they_hold() -> None:
     slow = Table(samples=TABLE.samples | {"gateway": [sample(101, 201)]}, left_out={})
     assert [line.split(":")[0] for line in report.bars({"plain": TABLE})] == ["holds", "holds"]
     assert [line.split(":")[0] for line in report.bars({"plain": slow})] == ["MISSED", "MISSED"]
+
+
+def test_the_bars_of_limits_are_differences_in_one_table() -> None:
+    rows = {"gateway": [sample(85)], "gateway-plain": [sample(70)], "gateway-leased": [sample(91)]}
+    limits = Table(samples=TABLE.samples | rows, left_out={})
+    assert [line.split(",")[0] for line in report.bars({"limits": limits})] == [
+        "holds: limits: gateway 0.85 CPU a request of Envoy's",
+        "holds: limits: gateway 15.0 us CPU a request above gateway-plain",
+        "MISSED: limits: gateway-leased 6.0 us CPU a request above gateway",
+    ]
