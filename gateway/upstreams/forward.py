@@ -153,7 +153,7 @@ async def _ask(exchange: Exchange, way: Way, now: float) -> tuple[UpstreamConnec
     total = exchange.started + way.total
     repeatable = head.method in _IDEMPOTENT and not head.upgrade
     lines = request_lines.build(exchange, way.upstream, way.strip_prefix, own_host=way.own_host)
-    connection = pool.take(now)
+    connection = pool.take(now, repeatable=repeatable)
     while True:
         if connection is None:
             connection = await pool.obtain(now, way.connect, total)

@@ -22,6 +22,10 @@ from gateway.upstreams.connector import Connector
 #: An upstream that says for how long it keeps idle connections is believed, less this margin in seconds.
 _MARGIN = 1.0
 
+#: What may not be sent twice does not go out in the clear on a connection that has been idle for longer, in seconds:
+#: uvicorn and Node.js close theirs after five and do not say so.
+FRESH = 4.0
+
 #: How often idle connections are looked at, in seconds.
 _SWEEP = 1.0
 
@@ -60,10 +64,15 @@ class Pool:
             "waiting": len(self._waiting),
         }
 
-    def take(self, now: float) -> UpstreamConnection | None:
-        """An idle connection that is fit to be used; None when there is none."""
+    def take(self, now: float, *, repeatable: bool = True) -> UpstreamConnection | None:
+        """An idle connection that is fit to be used; None when there is none.
+
+        For what may not be sent twice it must be `FRESH`: no second try would hide that the upstream had just closed.
+        """
         idle = self._idle
         while idle:
+            if not repeatable and self._may_be_stale(idle[-1], now):
+                return None
             connection = idle.pop()
             if not connection.closed and self._fit(connection, now):
                 return connection
@@ -199,6 +208,15 @@ class Pool:
         if connection.idle_limit is not None:
             limit = min(limit, max(connection.idle_limit - _MARGIN, connection.idle_limit / 2))
         return now - connection.idle_since < limit and now < connection.expires
+
+    def _may_be_stale(self, connection: UpstreamConnection, now: float) -> bool:
+        """Providers keep connections for minutes, and a handshake with them is dear; app servers do neither."""
+        return (
+            now - connection.idle_since > FRESH
+            and connection.idle_limit is None
+            and not connection.over_tls
+            and len(self._open) + self._connecting < self.limits.connections
+        )
 
     def _sweep_soon(self) -> None:
         self._sweeper = asyncio.get_running_loop().call_later(min(_SWEEP, self.limits.idle), self._sweep)

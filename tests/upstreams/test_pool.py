@@ -9,6 +9,7 @@ import pytest
 
 from gateway.rules.response_head import Interest
 from gateway.upstreams.connection import NEVER
+from gateway.upstreams.pool import FRESH
 from tests.support.exchanges import exchange
 from tests.support.expect import assert_within
 from tests.upstreams.pooled import OK, pooled, turns
@@ -72,6 +73,30 @@ async def test_states_count_each_connection_once() -> None:
 
 
 # ---- age
+
+
+async def test_what_may_not_be_sent_twice_takes_no_connection_that_may_be_stale() -> None:
+    async with pooled(connections=2) as one:
+        first = await one.connected()
+        one.finish(first)
+        since = first.idle_since
+        assert one.pool.take(since + FRESH + 0.1, repeatable=False) is None
+        one.states(idle=1)
+        assert one.pool.take(since + FRESH - 0.1, repeatable=False) is first
+        one.pool.give_back(first, since)
+        assert one.pool.take(since + FRESH + 0.1) is first, "what may be sent again may try"
+        await one.connected()
+        one.pool.give_back(first, since)
+        assert one.pool.take(since + FRESH + 0.1, repeatable=False) is first, "there is no room for another"
+
+
+async def test_an_upstream_that_says_how_long_it_keeps_connections_is_believed() -> None:
+    async with pooled() as one:
+        first = await one.connected()
+        response = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nKeep-Alive: timeout=60\r\n\r\nok"
+        one.dials.transports[first].deliver(response)
+        one.pool.give_back(first, time.monotonic())
+        assert one.pool.take(first.idle_since + FRESH + 0.1, repeatable=False) is first
 
 
 @pytest.mark.parametrize(
