@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from argparse import Namespace
+from importlib import metadata
 from types import ModuleType
 from typing import NoReturn
 
@@ -37,6 +38,13 @@ def test_help_names_every_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert raised.value.code == 0
     said = capsys.readouterr().out
     assert all(name in said for name in COMMANDS)
+
+
+def test_it_tells_its_version(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as raised:
+        main(["--version"])
+    assert raised.value.code == 0
+    assert capsys.readouterr().out == f"gateway {metadata.version('gateway')}\n"
 
 
 def test_it_runs_as_a_module() -> None:
