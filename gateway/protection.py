@@ -85,8 +85,8 @@ class Protection:
     async def prepare(self, settings: State) -> _Sharing:
         """Connect to the state of a new config, where it is another; `build` then builds for it.
 
-        Takes about a second, three at most, where it is not there, which is no reason to stop. Raises OSError when a certificate
-        file cannot be read.
+        Takes about a second, three at most, where it is not there, which is no reason to stop. Raises OSError when a
+        certificate file cannot be read.
         """
         before = self._sharing
         if settings == before.settings:
