@@ -28,7 +28,7 @@ VARIABLE: JsonSchema = {"type": "string", "pattern": r"\$\{.+\}"}
 class Section(BaseModel):
     """Base of every mapping of the config: frozen, and unknown keys are mistakes."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
     #: Keys of the contract that this version does not know yet.
     NOT_YET: ClassVar[frozenset[str]] = frozenset()
