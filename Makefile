@@ -8,6 +8,9 @@ BIN := .venv/bin
 # Tests wait more than they compute, so a small machine gets two workers too; a large one gets one a core.
 WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); if [ $$n -lt 2 ]; then echo 2; else echo $$n; fi)
 
+# Compiled modules are kept, whatever the environment says: the tests start many a process.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: run test check bench soak clean
 .DELETE_ON_ERROR:
 
@@ -15,7 +18,7 @@ run: .venv/installed
 	@exec $(BIN)/gateway demo --config config/gateway.yaml $(ARGS)
 
 test: .venv/installed
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 check: .venv/installed
 	$(BIN)/ruff format --check .
