@@ -39,7 +39,7 @@ def quota(limit: int) -> Rate:
 class Lease:
     """What is held of one key. Every method is told the rate, for a reload may change it."""
 
-    __slots__ = ("asked", "batch", "believed", "empty", "ends", "spent", "tat", "tokens", "until")
+    __slots__ = ("asked", "batch", "believed", "empty", "ends", "fetched", "fresh", "spent", "tat", "tokens", "until")
 
     def __init__(self) -> None:
         #: Held.
@@ -59,6 +59,9 @@ class Lease:
         #: Spent since tokens were last asked for, and when that was.
         self.spent = 0
         self.asked = 0
+        #: When tokens came last, and how many of those may be held yet: the older ones are spent first.
+        self.fetched = 0
+        self.fresh = 0
 
     def spend(self, rate: Rate, cost: int, at: int) -> Standing:
         """Take tokens that are held."""
@@ -111,6 +114,16 @@ class Lease:
         taken = self.tat + self.tokens * rate.interval
         return gcra.charge(rate, taken, self.ends or at, missing) is None
 
+    def hand_over(self, wanted: int, at: int) -> tuple[int, int]:
+        """Take tokens out of the hand that are to go back: how many of so many there are, and how old they are.
+
+        Only of those that came last it is known when they were charged.
+        """
+        count = min(wanted, self.fresh, self.tokens)
+        self.tokens -= count
+        self.fresh -= count
+        return count, at - self.fetched
+
     def standing(self, rate: Rate, at: int) -> Standing:
         """How the key stands before a charge that could be taken, and is not."""
         level = max(0, self.tat - (self.ends or at))
@@ -144,6 +157,7 @@ class Lease:
     def filled(self, rate: Rate, taken: int, wanted: int, told: Standing, sent: int, at: int) -> None:
         """Take in an answer that came now to what was asked at `sent`, which is the earliest that it can be of."""
         self.tokens += taken
+        self._note(taken, sent)
         self.believed = sent + BELIEVED
         self.empty = at + min(PAUSE, rate.capacity // 4) if taken < wanted else 0
         self.until = sent + max(rate.capacity, SECOND)
@@ -156,9 +170,14 @@ class Lease:
             return
         ends = sent + int(told.reset * SECOND)
         self.tokens = taken if abs(ends - self.ends) > SECOND else self.tokens + taken  # not another window's
+        self._note(taken, sent)
         self.believed = sent + BELIEVED
         self.ends = self.until = ends
         self.tat = ends + rate.limit - told.remaining - self.tokens
+
+    def _note(self, taken: int, sent: int) -> None:
+        if taken:
+            self.fetched, self.fresh = sent, taken
 
     def _reset(self, level: int, at: int) -> float:
         return (max(0, self.ends - at) if self.ends and level else level) / SECOND

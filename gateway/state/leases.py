@@ -284,11 +284,18 @@ class Leases:
         surplus = held.tokens - self._cap(held.rate) - held.waiting
         if surplus <= 0:
             return
-        if age is None or at >= held.until:
+        if at >= held.until:
             held.drop(held.rate, surplus)
             return
-        held.tokens -= surplus
-        self._start(self._return(Charge(held.limit, held.key, surplus), age))
+        if age is None:
+            count, old = held.hand_over(surplus, at)
+            age = old / _PS
+            held.drop(held.rate, surplus - count)
+        else:
+            count = surplus
+            held.tokens -= surplus
+        if count:
+            self._start(self._return(Charge(held.limit, held.key, count), age))
 
     async def _return(self, one: Charge, age: float) -> None:
         with suppress(Unavailable):  # they stay charged: too few pass, not too many

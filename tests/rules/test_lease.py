@@ -76,6 +76,19 @@ class LeaseMachine(RuleBasedStateMachine):
         self.lease.unspend(self.rate, 1)
         assert self.lease.standing(self.rate, self.at) == before
 
+    @rule(wanted=st.integers(1, 3))
+    def hand_over(self, wanted: int) -> None:
+        """What goes back was charged no longer ago than is said, so it had no more time to drain."""
+        held = self.lease.tokens
+        count, age = self.lease.hand_over(wanted, self.at)
+        assert count == held - self.lease.tokens <= wanted
+        if count:
+            time, taken = self.charged[-1]
+            assert (self.at - time, count) <= (age, taken)
+            self.charged[-1] = time, taken - count
+            self.bucket = gcra.give_back(self.rate, self.bucket, count, age)
+            self.alone = False
+
     @rule(cost=st.integers(1, 3))
     def others_take(self, cost: int) -> None:
         after = gcra.charge(self.rate, self.bucket, self.at, cost)

@@ -148,6 +148,28 @@ def test_what_is_given_back_is_there_again(burst: int) -> None:
     run(main())
 
 
+@pytest.mark.parametrize("calendar", [None, Windows(86_400 * 365, 0)])
+def test_what_is_given_back_to_a_hand_that_was_filled_again_is_not_lost(calendar: Windows | None) -> None:
+    """As where another rule refuses after a while, and so often that more is taken ahead meanwhile."""
+
+    async def main() -> None:
+        world = World(gateways=3)
+        rule = Limit("r", Rate(400, 400 * 3600, 400), calendar=calendar)
+        for _ in range(40):
+            for cost in (3, 2):
+                assert (await world.ask(one(rule, cost=cost)) or [])[0].allowed
+                await asyncio.sleep(0.002)
+            world.gateways[0].give_back(one(rule, cost=5), 0.004)
+        await asyncio.sleep(40 * 5 * 0.1)  # what may have drained while they were away was not given back
+        world.passed.clear()
+        for _ in range(410):
+            await world.ask(one(rule))
+        assert len(world.passed) == 400
+        await world.close()
+
+    run(main())
+
+
 def test_a_new_rate_holds_from_the_next_request_on() -> None:
     async def main() -> None:
         world = World()
