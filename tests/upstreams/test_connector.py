@@ -178,7 +178,7 @@ async def test_a_connection_that_the_upstream_closes_at_once() -> None:
 
 def context(**tls: Any) -> ssl.SSLContext:
     """As the settings make it."""
-    return build._tls(Tls(**tls))
+    return build._tls("app", Tls(**tls))
 
 
 async def forwarded(origin: Origin, name: str, **tls: Any) -> bytes | TlsFailed:

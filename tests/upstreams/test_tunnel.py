@@ -369,7 +369,7 @@ async def test_over_tls_an_end_is_an_end_without_a_word_in_the_log(
     turned: bool, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     authority = Authority(tmp_path)
-    tls = build._tls(Tls(ca=str(authority.file)))
+    tls = build._tls("app", Tls(ca=str(authority.file)))
     caplog.set_level(logging.DEBUG)
     async with (
         Origin(tls=authority.server("app.test")) as origin,
