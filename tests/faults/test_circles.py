@@ -20,6 +20,7 @@ import yaml
 
 from gateway import settings
 from gateway.assembly import Gateway
+from gateway.telemetry import access_log
 from gateway.telemetry.access_log import AccessLog
 from gateway.telemetry.health import Health
 from gateway.telemetry.log import Log
@@ -111,7 +112,7 @@ async def _left_by(visit: Visit, directory: Path) -> Counter[str]:
             await until(lambda: not pool.states()["busy"], "the requests' end")
             await origin.settle()
             await until(lambda: not pool.states()["idle"], "the upstream connections' end")
-            await asyncio.sleep(0.01)  # what was called last has returned
+            await asyncio.sleep(2 * access_log.DELAY)  # what was called last has returned, and the lines are made
 
         await visits(1)  # what comes with the first stays
         gc.collect()
@@ -139,12 +140,12 @@ async def _gateway(directory: Path, origin: Origin) -> AsyncIterator[Gateway]:
     metrics = Metrics()
     with Path(os.devnull).open("w") as nowhere:
         log = Log(nowhere, fmt="json", level="info")
-        access_log = AccessLog(nowhere, metrics, log)
-        gateway = Gateway(loaded, log, access_log, metrics, Health())
+        lines = AccessLog(nowhere, metrics, log)
+        gateway = Gateway(loaded, log, lines, metrics, Health())
         await gateway.start()
         try:
             yield gateway
         finally:
             await gateway.drain(1)
-            access_log.close()
+            lines.close()
             log.close()
