@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 
 DAY = 86_400
+_ABOUT_NOW = 1_767_225_600.0  # 2026, for who has no clock
 _DAYS = (b"Mon", b"Tue", b"Wed", b"Thu", b"Fri", b"Sat", b"Sun")
 _MONTHS = (b"Jan", b"Feb", b"Mar", b"Apr", b"May", b"Jun", b"Jul", b"Aug", b"Sep", b"Oct", b"Nov", b"Dec")
 _NUMBER = {name.lower(): number for number, name in enumerate(_MONTHS, 1)}
@@ -18,15 +19,17 @@ _SHORT = b"(?:" + b"|".join(_DAYS) + b")"
 _LONG = rb"(?:Mon|Tues|Wednes|Thurs|Fri|Satur|Sun)day"
 _MONTH = b"(" + b"|".join(_MONTHS) + b")"
 _CLOCK = rb"([0-9]{2}):([0-9]{2}):([0-9]{2})"
-_FIXDATE = re.compile(
-    _SHORT + rb", ([0-9]{2}) " + _MONTH + rb" ([0-9]{4}) " + _CLOCK + rb" (?:GMT|UTC)", re.IGNORECASE
-)
-_RFC850 = re.compile(_LONG + rb", ([0-9]{2})-" + _MONTH + rb"-([0-9]{2}) " + _CLOCK + rb" (?:GMT|UTC)", re.IGNORECASE)
+_ZONE = rb" (?:GMT|UTC)"
+_FIXDATE = re.compile(_SHORT + rb", ([0-9]{2}) " + _MONTH + rb" ([0-9]{4}) " + _CLOCK + _ZONE, re.IGNORECASE)
+_RFC850 = re.compile(_LONG + rb", ([0-9]{2})-" + _MONTH + rb"-([0-9]{2}) " + _CLOCK + _ZONE, re.IGNORECASE)
 _ASCTIME = re.compile(_SHORT + b" " + _MONTH + rb" ([0-9]{2}| [0-9]) " + _CLOCK + rb" ([0-9]{4})", re.IGNORECASE)
 
 
-def parse(value: bytes, now: float) -> int | None:
-    """A date in seconds since 1970, None for what is none; `now`, too, tells the century of a year of two digits."""
+def parse(value: bytes, now: float = _ABOUT_NOW) -> int | None:
+    """A date in seconds since 1970, None for what is none.
+
+    `now`, in the same, tells the century of a year of two digits: without it the year is one of 1977 to 2076.
+    """
     found = _FIXDATE.fullmatch(value)
     if found is not None:
         day, month, year, hour, minute, second = found.groups()
@@ -43,6 +46,8 @@ def parse(value: bytes, now: float) -> int | None:
         full = this_year - this_year % 100 + int(year)
         if full > this_year + 50:
             full -= 100
+        elif full <= this_year - 50:
+            full += 100
         return _seconds(full, month, int(day), int(hour), int(minute), int(second))
     return None
 

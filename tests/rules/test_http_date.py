@@ -60,6 +60,18 @@ def test_a_year_of_two_digits_is_at_most_50_years_ahead(digits: bytes, year: int
     assert year_of(seconds) == year
 
 
+def test_without_now_a_year_of_two_digits_is_of_1977_to_2076() -> None:
+    assert parse(b"Sunday, 06-Nov-94 08:49:37 GMT") == EXAMPLE
+    assert parse(b"Sunday, 06-Nov-76 08:49:37 GMT") == parse(b"Sun, 06 Nov 2076 08:49:37 GMT")
+    assert parse(b"Sunday, 06-Nov-77 08:49:37 GMT") == parse(b"Sun, 06 Nov 1977 08:49:37 GMT")
+
+
+def test_a_year_of_two_digits_may_be_of_the_next_century() -> None:
+    late = parse(b"Sun, 01 Jan 2090 00:00:00 GMT")
+    assert late is not None
+    assert parse(b"Sunday, 06-Nov-10 08:49:37 GMT", late) == parse(b"Sun, 06 Nov 2110 08:49:37 GMT")
+
+
 @given(st.datetimes(datetime(1, 1, 1), datetime(9999, 12, 31)).map(lambda moment: moment.replace(microsecond=0)))
 def test_the_calendar_is_the_standard_librarys(moment: datetime) -> None:
     seconds = int(moment.replace(tzinfo=UTC).timestamp())
