@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Collection, Sequence
+from functools import lru_cache
 from hashlib import blake2b, sha256
 from json.encoder import encode_basestring_ascii
 
@@ -74,15 +75,29 @@ class CacheKey:
         `path` is the one to forward and `query` has its question mark. `body` is a digest (`body_digest`,
         `json_digest`) where the body belongs to the key, and `caller` one of the credential.
         """
-        parts = [
-            b"GET" if method == b"HEAD" else method,
-            origin(scheme, authority) if self._host else b"",
-            path if self._path else b"",
-            self.query(query) if self._picked and query else query,
+        method = b"GET" if method == b"HEAD" else method
+        host = b""
+        if self._host:
+            host = _remembered(scheme, authority) if len(authority) <= 128 else origin(scheme, authority)
+        if not self._path:
+            path = b""
+        if self._picked and query:
+            query = self.query(query)
+        key = b"%b%d:%b%d:%b%d:%b%d:%b%d:%b%d:%b" % (
+            self._prefix,
+            len(method),
+            method,
+            len(host),
+            host,
+            len(path),
+            path,
+            len(query),
+            query,
+            len(body),
             body,
+            len(caller),
             caller,
-        ]
-        key = self._prefix + b"".join([b"%d:%b" % (len(part), part) for part in parts])
+        )
         for name in self._headers:
             key += _group(values(name))
         if self._cookies:
@@ -113,6 +128,9 @@ def origin(scheme: bytes, authority: bytes) -> bytes:
     scheme, authority = scheme.lower(), authority.lower()
     port = _PORTS.get(scheme, b":")
     return scheme + b"://" + authority.removesuffix(port).removesuffix(b":")
+
+
+_remembered = lru_cache(256)(origin)
 
 
 def body_digest(body: bytes) -> bytes:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from hashlib import blake2b
 from typing import Generic, TypeVar
 
@@ -27,7 +28,6 @@ _LONGEST = 256
 _LONGEST_PARSED = 4096
 
 _is_token = re.compile(rb"[!#$%&'*+.^_`|~0-9a-z-]{1,256}+").fullmatch
-_around_comma = re.compile(rb"[ \t]*,[ \t]*")
 _preference = re.compile(
     rb"([!#$%&'*+.^_`|~0-9a-z-]++)(?:[ \t]*+;[ \t]*+q=(0(?:\.[0-9]{0,3}+)?|1(?:\.0{0,3}+)?))?"
 ).fullmatch
@@ -77,11 +77,8 @@ def normal(name: bytes, values: Sequence[bytes]) -> bytes | None:
     value = values[0] if len(values) == 1 else b",".join(values)
     if len(value) > _LONGEST_PARSED:
         return value
-    if name == b"accept-encoding":
-        return _codings(value) or _spaced(value)
-    if name == b"accept-language":
-        return _languages(value) or _spaced(value)
-    return _spaced(value)
+    # Clients of a kind send the same values; long ones are not worth remembering, nor safe to.
+    return _remembered(name, value) if len(value) <= 256 else _meaning(name, value)
 
 
 def secondary(nominated: Names, values: Values) -> bytes:
@@ -158,6 +155,16 @@ class Variants(Generic[_Entry]):
         return entry
 
 
+def _meaning(name: bytes, value: bytes) -> bytes:
+    read = (
+        _codings(value) if name == b"accept-encoding" else _languages(value) if name == b"accept-language" else None
+    )
+    return read or _spaced(value)
+
+
+_remembered = lru_cache(1024)(_meaning)
+
+
 def _present(name: bytes, value: bytes) -> bytes:
     return b"%d:%b%d:%b" % (len(name), name, len(value), value)
 
@@ -165,7 +172,9 @@ def _present(name: bytes, value: bytes) -> bytes:
 def _spaced(value: bytes) -> bytes:
     """Without space round the commas and the ends. Not where there are quotes, in which a comma is a character."""
     value = value.strip(b" \t")
-    return value if b'"' in value or b"," not in value else _around_comma.sub(b",", value)
+    if b'"' in value or b"," not in value:
+        return value
+    return b",".join([item.strip(b" \t") for item in value.split(b",")])
 
 
 def _preferences(value: bytes) -> list[tuple[bytes, float]] | None:

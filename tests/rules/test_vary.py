@@ -48,7 +48,9 @@ def test_the_fields_nominated(values: list[bytes], found: tuple[bytes, ...] | No
     [
         (b"foo", [b"1, 2"], [b"1", b"2"], True),
         (b"foo", [b"1,2"], [b" 1, 2 "], True),
+        (b"foo", [b"1,,2,"], [b"1 ,\t, 2 ,"], True),
         (b"foo", [b"1,2"], [b"2,1"], False),
+        (b"foo", [b"1 2"], [b"12"], False),
         (b"foo", [b"a"], [b"A"], False),
         (b"foo", [], [b""], False),
         (b"foo", [b'"1, 2"'], [b'"1,2"'], False),
