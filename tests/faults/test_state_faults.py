@@ -14,7 +14,7 @@ import pytest_asyncio
 
 from tests.faults.outage import GATEWAYS, LATE, RESET, SMALL, TIMEOUT, Fault, Outage, ride_out
 from tests.support.origin import Origin
-from tests.support.redis import RedisCluster, RedisServer
+from tests.support.redis import RedisServer
 
 
 @pytest.fixture
