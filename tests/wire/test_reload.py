@@ -95,7 +95,7 @@ async def test_a_symlink_swapped_as_a_configmap_does(origin: Origin, tmp_path: P
         "",
         "ingress:\n  rutes: []\n",
         "ingress:\n  bind: 127.0.0.1:0\n  routes: [{path: /new, upstream: nobody}]\n",
-        "ingress: {rate_limit: [], routes: [{path: /a, upstream: app}]}\nupstreams: {app: {url: 'http://127.0.0.1:1'}}\n",
+        "ingress: {rate_limit: often, routes: [{path: /a, upstream: app}]}\nupstreams: {app: {url: 'http://127.0.0.1:1'}}\n",
     ],
 )
 async def test_a_wrong_one_is_logged_and_the_old_one_stays(start: Start, origin: Origin, wrong: str) -> None:
