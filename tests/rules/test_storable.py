@@ -178,6 +178,13 @@ def test_a_guess_is_not_for_one_callers_own() -> None:
     assert may_answer(ANYBODY, response([]), guessed) is None
 
 
+def test_public_does_not_make_a_routes_ttl_the_origins_word() -> None:
+    said = response([b"public"])
+    stored = times(ANYBODY, said, DEFAULT, ROUTE)
+    assert may_answer(SIGNED_IN, said, stored) is may_answer(AUTHORIZED, said, stored) is Why.PERSONAL
+    assert may_answer(SIGNED_IN, said, times(ANYBODY, said, DEFAULT, modified=True)) is None
+
+
 def test_post_is_stored_where_the_route_says_so_and_only_what_came_of_it() -> None:
     sharing = Sharing(methods=frozenset({b"GET", b"POST"}))
     posted = Asker(b"POST")
