@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.soak import idle, storm, transfers
+from tests.soak import idle, shared, storm, transfers
 from tests.soak.bulk import Origin
 from tests.soak.memory import MIB, resident
 from tests.soak.result import Result, table
@@ -19,7 +19,7 @@ from tests.support.client import Address
 from tests.support.config import config
 from tests.support.gateway import Gateway
 
-SCENARIOS = ("transfers", "slow", "idle", "faults")
+SCENARIOS = ("transfers", "slow", "idle", "limits", "slots", "outages", "faults")
 
 
 def arguments() -> argparse.Namespace:
@@ -81,6 +81,12 @@ def main() -> int:
         results += large_bodies(asked, names)
     if "idle" in names:
         results += asyncio.run(many_connections(asked))
+    if "limits" in names:
+        results += asyncio.run(shared.limits(20, say))
+    if "slots" in names:
+        results += asyncio.run(shared.slots(say))
+    if "outages" in names:
+        results += asyncio.run(shared.outages(5, say))
     if "faults" in names:
         minutes = asked.faults or 10
         say(f"faults for {minutes:g} minutes")
