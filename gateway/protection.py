@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import inf
+from operator import itemgetter
 from time import monotonic
 from typing import NamedTuple
 
@@ -38,6 +39,9 @@ from gateway.telemetry.security import SecurityEvents
 _FLOOD = BlockRule(after=20, within=60.0, seconds=60.0)
 
 _USER = Term("header", "X-User-Id")
+
+#: A cap, and whether all callers share it.
+_Placed = tuple[bool, Cap]
 
 
 @dataclass(slots=True)
@@ -156,12 +160,14 @@ class Protection:
         gates: list[list[Gate]] = []
         for route, total, rate in zip(listener.routes, totals, rates.gates, strict=True):
             caps = [] if route.in_flight is None else [*self._route_caps(name, route, listener.user, built), *common]
-            gates.append(_gates(rate, caps, total))
-        return Gates(gates, _gates(rates.unrouted, common, inf))
+            gates.append(_gates(rate, _narrow_first(caps), total))
+        return Gates(gates, _gates(rates.unrouted, _narrow_first(common), inf))
 
     def upstream_caps(self, name: str, settings: Upstream, built: Built) -> list[Cap]:
         """An upstream's caps. Whose a call is, it is told by the fields that the app sends."""
-        return self._caps(name, "upstream", f"upstream/{name}/", settings.in_flight or (), _USER, built)
+        return _narrow_first(
+            self._caps(name, "upstream", f"upstream/{name}/", settings.in_flight or (), _USER, built)
+        )
 
     def fields_read(self, name: str, listener: Listener, upstreams: Iterable[Upstream]) -> frozenset[bytes]:
         """The request fields that a listener's gates read."""
@@ -177,7 +183,7 @@ class Protection:
             self.limits.install(name, built.rules.get(name, []))
         self.caps.keep(built.caps)
 
-    def _route_caps(self, listener: str, route: Route, user: Term, built: Built) -> list[Cap]:
+    def _route_caps(self, listener: str, route: Route, user: Term, built: Built) -> list[_Placed]:
         prefix = f"{listener}/{route.name}/"
         return self._caps(route.name, "route", prefix, route.in_flight or (), user, built, route.path)
 
@@ -190,7 +196,7 @@ class Protection:
         user: Term,
         built: Built,
         pattern: str = "",
-    ) -> list[Cap]:
+    ) -> list[_Placed]:
         """The caps of one place, by whose owner's name those without one are called."""
         caps = []
         for name, cap in zip(in_flight.names(owner, settings), settings, strict=True):
@@ -199,7 +205,7 @@ class Protection:
             if not rate_key.is_constant(by):
                 read = rate_key.reader(by, pattern, share=cap.absent == "share")
             built.caps.append(prefix + name)
-            caps.append(self.caps.cap(prefix + name, scope, name, cap, read))
+            caps.append((read is None, self.caps.cap(prefix + name, scope, name, cap, read)))
         return caps
 
     # ---- what is seen of it
@@ -218,6 +224,14 @@ class Protection:
         backends = {"memory": True} if shared is None else {"memory": True, shared.backend: shared.up}
         yield from families.of_state(backends, len(self._local))
         yield from families.of_security(self.events.counts)
+
+
+def _narrow_first(caps: Sequence[_Placed]) -> list[Cap]:
+    """Callers' own caps before those that all share, so that who waits for the one keeps nobody from the other.
+
+    By the settings to come: a cap that was there before goes by them only once they are in force.
+    """
+    return [cap for _, cap in sorted(caps, key=itemgetter(0))]
 
 
 def _gates(rate: Gate | None, caps: Sequence[Cap], total: float) -> list[Gate]:

@@ -42,6 +42,7 @@ class Leases:
         self._replicas = replicas
         self._bug = bug
         self._tasks: set[asyncio.Task[Any]] = set()
+        self._serving: set[asyncio.Task[None]] = set()
         self._turns: dict[Slots, asyncio.Event] = {}
         #: Leases that could not be given back; they run out by themselves.
         self.lost = 0
@@ -75,10 +76,12 @@ class Leases:
         """See to it that those who wait are let in; call it for each that joins the queue."""
         if slots not in self._turns:
             self._turns[slots] = asyncio.Event()
-            self._run(self._serve(cap, slots))
+            task = asyncio.get_running_loop().create_task(self._serve(cap, slots))
+            self._serving.add(task)
+            task.add_done_callback(self._serving.discard)
 
     async def close(self) -> None:
-        """Finish what is being given back."""
+        """Finish what is being given back. Whoever still waits goes on, and comes in by the local share."""
         while self._tasks:
             await asyncio.wait(self._tasks)
 

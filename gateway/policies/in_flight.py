@@ -181,8 +181,8 @@ class InFlight:
     __slots__ = ("_caps", "_one", "_total")
 
     def __init__(self, caps: Sequence[Cap], total: float) -> None:
-        """`total` is how long an exchange may take from its start, in seconds; inf for no end."""
-        self._caps = sorted(caps, key=lambda cap: not cap.keyed)
+        """`caps` in that order. `total` is how long an exchange may take from its start, seconds; inf for no end."""
+        self._caps = list(caps)
         self._one = self._caps[0] if len(caps) == 1 else None
         self._total = total
 

@@ -60,6 +60,7 @@ class Offenders:
         """The block that refuses this request, or None."""
         if not (self._automatic or self._by_hand):
             return None
+        self._end_oldest(now)
         found = self._automatic.get(name) or self._by_hand.get(name)
         if found is None:
             return None
@@ -121,6 +122,13 @@ class Offenders:
                 del table[name]
         while len(self) > self._most_blocked:
             (self._automatic or self._by_hand).popitem(last=False)
+
+    def _end_oldest(self, now: float) -> None:
+        """Let the oldest blocks go if they are over: a key that never comes again must not keep the list from empty."""
+        for table in (self._automatic, self._by_hand):
+            name = next(iter(table), None)
+            if name is not None and now >= table[name].until:
+                del table[name]
 
     def _forget(self, name: bytes) -> None:
         times = self._refusals.pop(name, None)

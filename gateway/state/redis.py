@@ -138,7 +138,7 @@ class RedisState:
         try:
             async with asyncio.timeout(self._longest):
                 return await self._announce(_LEASE_MS)
-        except ERRORS as error:
+        except Exception as error:  # noqa: BLE001 - whatever answers there, it is not the state
             raise Unavailable(reason(error)) from None
 
     async def connect(self) -> None:
@@ -148,7 +148,7 @@ class RedisState:
                 await self._client.drop()
                 await self._client.ping()
                 await self._announce(_LEASE_MS)
-        except ERRORS as error:
+        except Exception as error:  # noqa: BLE001 - whatever answers there, it is not the state
             raise Unavailable(reason(error)) from None
         await self.in_use("", b"")
 

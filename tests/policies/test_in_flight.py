@@ -186,7 +186,7 @@ class Rig:
         self.route = self.caps.cap("r", "route", "r", each.get("route", InFlightCap(limit=10)))
         self.caller = self.caps.cap("c", "route", "c", each.get("caller", InFlightCap(limit=10)), by_header)
         self.caps.keep(["l", "r", "c"])
-        self.gate = InFlight([self.route, self.caller, self.listener], total)
+        self.gate = InFlight([self.caller, self.route, self.listener], total)
 
     def counts(self) -> list[tuple[int, int]]:
         return [counts(cap) for cap in (self.caller, self.route, self.listener)]

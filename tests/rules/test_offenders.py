@@ -148,3 +148,14 @@ def test_a_hand_made_block_stands_where_there_is_no_room_for_others() -> None:
     offend(offenders, b"k", 100.0)
     assert offenders.check(b"k", 100.0) is None
     assert offenders.check(b"hand", 100.0) is not None
+
+
+def test_a_block_that_is_over_goes_though_its_key_never_comes_again() -> None:
+    """While anything is listed, every request is looked at one rule at a time."""
+    offenders = Offenders()
+    rule = BlockRule(after=1, within=60.0, seconds=10.0)
+    offenders.refused(b"gone", rule, 0.0)
+    assert offenders.check(b"another", 5.0) is None
+    assert len(offenders) == 1
+    assert offenders.check(b"another", 11.0) is None
+    assert len(offenders) == 0

@@ -212,3 +212,45 @@ async def test_an_upstreams_cap_and_a_reload_that_raises_it(start: Start, origin
         upstream.send(ok())
         assert (await first.response()).status == 200
     await in_flight(gateway, "upstream/app/app-1", 0)
+
+
+WHOLE, OWN = {"limit": 3, "name": "whole"}, {"limit": 1, "name": "own", "queue": 5, "wait": "10s"}
+
+
+async def _beside_a_queue_of_one_caller(gateway: Gateway, origin: Origin, cap: str) -> int:
+    """What another caller is answered, while one has one request under way and two in the queue of its own cap."""
+    free, under_way = asyncio.Event(), asyncio.Event()
+
+    async def answer(_: Request) -> bytes:
+        under_way.set()
+        await free.wait()
+        return ok()
+
+    origin.answer = answer
+    mine = [asyncio.create_task(fetch(gateway.ingress, "GET", "/", [("X-User-Id", "a")])) for _ in range(3)]
+    await under_way.wait()
+    await gateway.metric_is(2, "gateway_in_flight_queued", name=cap)
+    other = asyncio.create_task(fetch(gateway.ingress, "GET", "/", [("X-User-Id", "b")]))
+    await asyncio.wait([other], timeout=0.2)
+    free.set()
+    await asyncio.gather(*mine)
+    return (await other).status
+
+
+async def test_a_caller_who_waits_keeps_no_slot_of_its_upstream_from_others(start: Start, origin: Origin) -> None:
+    gateway = await start(upstream={"in_flight": [WHOLE, {**OWN, "by": "user"}]})
+    assert await _beside_a_queue_of_one_caller(gateway, origin, "upstream/app/own") == 200
+
+
+async def test_a_cap_that_a_reload_makes_each_callers_own_comes_before_the_others_too(
+    start: Start, origin: Origin
+) -> None:
+    def sections(**more: str) -> dict[str, Any]:
+        caps = [WHOLE, {**OWN, **more}]
+        return {"ingress": {"routes": [{"name": "all", "path": "/**", "upstream": "app", "in_flight": caps}]}}
+
+    gateway = await start(**sections())
+    gateway.write(config(origin.address, **sections(by="user")))
+    gateway.sighup()
+    await gateway.event(event="config_reloaded")
+    assert await _beside_a_queue_of_one_caller(gateway, origin, "ingress/all/own") == 200

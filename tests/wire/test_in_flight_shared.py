@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from tests.support.client import Client, fetch
+from tests.support.config import config
 from tests.support.gateway import Gateway
 from tests.support.message import Request
 from tests.support.origin import Origin, ok
@@ -72,3 +74,30 @@ async def test_without_the_server_each_lets_in_its_share(start: Start, origin: O
     statuses = await crowd(gateways[1], 8, 5)
     assert set(statuses) == {200, 503}
     assert counting.most == LIMIT // 2
+
+
+async def test_a_queue_does_not_hold_up_a_reload(start: Start, origin: Origin, server: RedisServer) -> None:
+    """Another state leaves the queue of the one before to its own; nobody waits for it, the config least of all."""
+    free, under_way = asyncio.Event(), asyncio.Event()
+
+    async def answer(_: Request) -> bytes:
+        under_way.set()
+        await free.wait()
+        return ok()
+
+    def sections(timeout: str) -> dict[str, Any]:
+        cap = {"limit": 1, "shared": True, "queue": 5, "wait": "30s"}
+        return {"upstream": {"in_flight": cap}, "state": {"redis": server.url, "timeout": timeout}}
+
+    origin.answer = answer
+    gateway = await start(**sections("500ms"))
+    both = [asyncio.create_task(fetch(gateway.ingress, "GET", "/")) for _ in range(2)]
+    await under_way.wait()
+    await gateway.metric_is(1, "gateway_in_flight_queued", name="upstream/app/app-1")
+    gateway.write(config(origin.address, **sections("501ms")))
+    gateway.sighup()
+    try:
+        await gateway.event(event="config_reloaded", within=5)
+    finally:
+        free.set()
+        assert [response.status for response in await asyncio.gather(*both)] == [200, 200]
