@@ -228,9 +228,11 @@ class Exchange:
         "keep_alive",
         "listener",
         "path",
+        "patience",
         "peer",
         "proto",
         "query",
+        "refund",
         "refused",
         "responded",
         "route",
@@ -276,6 +278,10 @@ class Exchange:
         self.stamp = b""
         #: Changes the fields of the response, whoever makes it, before it goes out.
         self.edit: Callable[[Pieces], Pieces] | None = None
+        #: Until when it waits for the shared state, on the monotonic clock; 0 until it first does.
+        self.patience = 0.0
+        #: Takes back what rate rules were charged, when something else refuses the exchange after they let it pass.
+        self.refund: Callable[[], None] | None = None
         #: The id of the trace that it is part of; empty for what has none.
         self.trace_id = ""
         #: Header lines to add to the request on its way to the upstream.
@@ -295,6 +301,12 @@ class Exchange:
         #: Why the exchange did not end well, as a short slug; empty when it did.
         self.error = ""
         self._at_end: list[Callable[[], None]] | None = None
+
+    def patience_left(self, patience: float, now: float) -> float:
+        """How many seconds it still waits for the shared state: all its questions together get `patience`."""
+        if not self.patience:
+            self.patience = now + patience
+        return self.patience - now
 
     @property
     def method(self) -> bytes:

@@ -24,6 +24,7 @@ from gateway.errors import (
     MalformedRequest,
     MethodNotAllowed,
     NoRoute,
+    Refused,
     problem,
 )
 from gateway.exchange import Exchange
@@ -191,6 +192,8 @@ async def _wait(exchange: Exchange, gates: Sequence[Gate], place: int) -> Gatewa
 async def _refuse(exchange: Exchange, error: GatewayError, snapshot: Snapshot) -> None:
     """Say what is wrong, or cut the connection when the client has been told another story already."""
     exchange.error = error.slug
+    if exchange.refund is not None and isinstance(error, Refused):
+        exchange.refund()
     if exchange.responded:
         relay.break_off(exchange)
         return

@@ -110,7 +110,7 @@ class Protection:
                 self._moved,
             )
             sharing.tokens = TokenLeases(shared, lambda: shared.replicas, timeout=settings.timeout)
-            sharing.slots = SlotLeases(shared, lambda: shared.replicas, self._bug)
+            sharing.slots = SlotLeases(shared, lambda: shared.replicas, self._bug, settings.timeout)
             await shared.start()
         self._use(sharing)
         return sharing
@@ -121,7 +121,7 @@ class Protection:
         self._use(sharing)
         if before is sharing:
             return
-        await _close(before)
+        await _close(before, leave=False)
         if sharing.shared is None:
             self._health.forget("state")
         else:
@@ -139,6 +139,7 @@ class Protection:
 
     def _use(self, sharing: _Sharing) -> None:
         self.limits.shared, self.limits.leases = sharing.shared, sharing.tokens
+        self.limits.patience = sharing.settings.timeout
         self.caps.leases = sharing.slots
 
     def _moved(self, up: bool, why: str) -> None:
@@ -239,10 +240,10 @@ def _gates(rate: Gate | None, caps: Sequence[Cap], total: float) -> list[Gate]:
     return [*gates, InFlight(caps, total)] if caps else gates
 
 
-async def _close(sharing: _Sharing) -> None:
+async def _close(sharing: _Sharing, *, leave: bool = True) -> None:
     if sharing.slots is not None:
         await sharing.slots.close()
     if sharing.tokens is not None:
         await sharing.tokens.close()
     if sharing.shared is not None:
-        await sharing.shared.close()
+        await sharing.shared.close(leave=leave)

@@ -29,9 +29,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "errors": {"exchange", "rules"},
     "gate": {"errors", "exchange"},
     "state": {"rules"},
+    "rates": {"errors", "exchange", "rules", "settings.rate_rule", "state.ports", "state.rate_rules"},
     "caps": {"rules", "exchange", "errors", "gate", "state.ports"},
     "policies": {
-        "caps", "entropy", "errors", "exchange", "gate", "rules", "settings.rate_rule", "settings.rates",
+        "caps", "entropy", "errors", "exchange", "gate", "rates", "rules", "settings.rate_rule", "settings.rates",
         "settings.types", "state.asking", "state.calendar", "state.ports", "state.rate_rules",
     },
     "settings": {"policies", "providers", "rules", "state.redis_url"},

@@ -36,8 +36,14 @@ class Leases:
     """This process's leases. `bug(where, error)` is told of what is no Unavailable."""
 
     def __init__(
-        self, slots: SharedSlots, replicas: Callable[[], int], bug: Callable[[str, BaseException], None]
+        self,
+        slots: SharedSlots,
+        replicas: Callable[[], int],
+        bug: Callable[[str, BaseException], None],
+        patience: float = 0.05,
     ) -> None:
+        #: How long a request waits for the shared state, all its questions together, in seconds.
+        self.patience = patience
         self._shared = slots
         self._replicas = replicas
         self._bug = bug
@@ -47,11 +53,14 @@ class Leases:
         #: Leases that could not be given back; they run out by themselves.
         self.lost = 0
 
-    async def enter(self, cap: SharedCap, slots: Slots) -> bytes | None:
-        """Take a slot at once: its lease, or None when all are taken."""
+    async def enter(self, cap: SharedCap, slots: Slots, left: float | None = None) -> bytes | None:
+        """Take a slot at once: its lease, or None when all are taken.
+
+        `left` is how long it may take yet, where that is less than the state's own timeout.
+        """
         slots.asking += 1
         try:
-            lease = await self._ask(cap, slots)
+            lease = await self._ask(cap, slots, left)
         finally:
             slots.asking -= 1
         if lease is not None:
@@ -87,10 +96,13 @@ class Leases:
 
     # ---- inside
 
-    async def _ask(self, cap: SharedCap, slots: Slots) -> bytes | None:
+    async def _ask(self, cap: SharedCap, slots: Slots, left: float | None = None) -> bytes | None:
         task = self._run(self._shared.acquire(cap.id, slots.key, cap.limit))
         try:
-            return await asyncio.shield(task)
+            async with asyncio.timeout(left):
+                return await asyncio.shield(task)
+        except TimeoutError:
+            task.add_done_callback(partial(self._unwanted, cap, slots))
         except asyncio.CancelledError:
             task.add_done_callback(partial(self._unwanted, cap, slots))
             raise

@@ -44,7 +44,8 @@ class SharedCap(Cap):
             return slots
         try:
             if not slots.queued and slots.in_flight < self.limit:
-                lease = await self.leases.enter(self, slots)
+                left = exchange.patience_left(self.leases.patience, monotonic())
+                lease = await self.leases.enter(self, slots, left if left < self.leases.patience else None)
                 if lease is not None:
                     self._hold(slots, exchange, monotonic(), keep, lease)
                     return None

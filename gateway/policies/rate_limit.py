@@ -15,16 +15,15 @@ from typing import NamedTuple, Protocol
 from gateway.errors import Blocked, GatewayError, KeyMissing, RateLimited
 from gateway.exchange import Exchange
 from gateway.gate import WAIT, Verdict
+from gateway.rates.part import Part
 from gateway.rules import probes, rate_fields, rate_key
-from gateway.rules.client_address import TrustedProxies
-from gateway.rules.gcra import Standing
+from gateway.rules.gcra import Rate, Standing
 from gateway.rules.probes import is_kube_probe
 from gateway.rules.rate_fields import Lines
-from gateway.rules.rate_key import Term
 from gateway.settings.rate_rule import ListenerSettings, RateRule, RouteSettings
 from gateway.state.asking import Asking
 from gateway.state.calendar import CalendarWindows
-from gateway.state.ports import Charge, Limit, Spending
+from gateway.state.ports import Charge, Limit
 from gateway.state.rate_rules import RateLimits, RunningRule, Way
 
 #: Stands above every number of seconds.
@@ -45,61 +44,8 @@ class Events(Protocol):
         """A blocked key came again."""
 
 
-class _Part:
-    """A rule as a gate asks it."""
-
-    __slots__ = (
-        "absent",
-        "cost",
-        "counts",
-        "exempt",
-        "limit",
-        "name",
-        "policy",
-        "probes",
-        "read",
-        "rule",
-        "spending",
-    )
-
-    def __init__(self, rule: RunningRule, settings: RateRule, by: Sequence[Term], pattern: str) -> None:
-        self.rule = rule
-        self.counts = rule.counts
-        self.limit = rule.limit
-        self.policy = settings.policy(rule.name)
-        self.absent = settings.absent
-        self.probes = settings.probes
-        #: 0 for what the body has.
-        self.cost = 0 if settings.in_bytes else int(settings.cost)
-        self.read = rate_key.reader(by, pattern, ipv6_prefix=settings.ipv6_prefix, share=settings.absent == "share")
-        self.exempt = TrustedProxies(settings.except_).trusts if settings.except_ else None
-        #: Its key with the rule's prefix, where it is the same for all.
-        self.name = rule.limit.prefix + rate_key.EVERYBODY if rate_key.is_constant(by) else b""
-        rate = rule.limit.rate
-        self.spending = Spending(rule.limit, self.cost * rate.interval, rate.interval, rate.capacity)
-
-    @property
-    def plain(self) -> bool:
-        """Whether every request is charged here, the same amount each."""
-        return (
-            self.rule.way is Way.LOCAL
-            and self.exempt is None
-            and self.cost > 0
-            and self.absent == "share"
-            and not self.limit.shadow
-            and self.limit.calendar is None
-        )
-
-    def ask(self, exchange: Exchange) -> Charge | KeyMissing | None:
-        """What this exchange is charged, None for nothing."""
-        if self.exempt is not None and self.exempt(exchange.client):
-            return None
-        key = self.read(exchange)
-        if key is None:
-            if self.absent == "skip" or self.limit.shadow:
-                return None
-            return KeyMissing(f"The rate limit {self.rule.name!r} needs to know whom it counts.")
-        return Charge(self.limit, key, self.cost or exchange.head.length or 0)
+#: What passes uncounted as probes, from each peer: a pod has three, each of them once a second at most.
+_PROBES = Limit("//probes", Rate(10, 1.0, 20))
 
 
 class RateLimit:
@@ -110,7 +56,7 @@ class RateLimit:
         "_plain", "_shadows", "_some", "_spendings", "_way",
     )  # fmt: skip
 
-    def __init__(self, parts: Sequence[_Part], limits: RateLimits, events: Events, *, ingress: bool) -> None:
+    def __init__(self, parts: Sequence[Part], limits: RateLimits, events: Events, *, ingress: bool) -> None:
         self._parts = list(parts)
         self._spendings = [part.spending for part in parts]
         self._limits = limits
@@ -128,12 +74,12 @@ class RateLimit:
         #: The lines for some of the rules only, by their names.
         self._some: dict[tuple[str, ...], Lines] = {}
         #: What `wait` takes over from the `check` just before it.
-        self._held: tuple[list[_Part], Asking] | None = None
+        self._held: tuple[list[Part], Asking] | None = None
 
     def check(self, exchange: Exchange, now: float) -> Verdict:
         """See `Gate.check`."""
         parts = self._parts
-        if self._heeds_probes and is_kube_probe(exchange.head, exchange.peer):
+        if self._heeds_probes and is_kube_probe(exchange.head, exchange.peer) and self._is_no_flood(exchange, now):
             parts = self._not_for_probes()
         elif self._plain and not self._offenders:
             prefixed = [part.name or part.limit.prefix + (part.read(exchange) or b"") for part in parts]
@@ -142,6 +88,7 @@ class RateLimit:
                 for part in parts:
                     part.counts.allowed += 1
                 exchange.stamp += self._lines.filled(told)
+                exchange.refund = partial(self._refund, prefixed, now)
                 return None
         return self._check_one_by_one(exchange, parts, now)
 
@@ -150,18 +97,29 @@ class RateLimit:
         held, self._held = self._held, None
         assert held is not None  # noqa: S101 - check has just said WAIT
         parts, asking = held
-        fits = await asking.there(self._limits)
+        limits = self._limits
+        left = exchange.patience_left(limits.patience, limits.clock())
+        try:
+            fits = await asking.there(limits, left if left < limits.patience else None)
+        except BaseException:  # the client has left, for one
+            asking.give_back(limits.clock())
+            raise
         return self._settle(exchange, parts, asking, self._limits.clock(), fits=fits)
 
     # ---- asking
 
-    def _not_for_probes(self) -> list[_Part]:
+    def _is_no_flood(self, exchange: Exchange, now: float) -> bool:
+        """Anybody can call himself a kubelet, but a kubelet does not come more often than this."""
+        (standing,) = self._local.take([Charge(_PROBES, exchange.peer.encode(), 1)], now)
+        return standing.allowed
+
+    def _not_for_probes(self) -> list[Part]:
         for part in self._parts:
             part.counts.skipped += part.probes
         return [part for part in self._parts if not part.probes]
 
-    def _check_one_by_one(self, exchange: Exchange, parts: Sequence[_Part], now: float) -> Verdict:
-        asked: list[_Part] = []
+    def _check_one_by_one(self, exchange: Exchange, parts: Sequence[Part], now: float) -> Verdict:
+        asked: list[Part] = []
         charges: list[Charge] = []
         watched = bool(self._offenders)
         for part in parts:
@@ -182,13 +140,18 @@ class RateLimit:
             return None
         standings = self._take_at_once(charges, now)
         if standings is not None and self._all_pass(exchange, asked, standings):
+            exchange.refund = partial(self._give_back, charges, now)
             return None
         asking = Asking([part.rule for part in asked], charges)
         fits = asking.here(self._limits, now) if standings is None else asking.keep(standings)
         if fits is None:
             self._held = asked, asking
             return WAIT
-        return self._settle(exchange, asked, asking, now, fits=fits)
+        error = self._settle(exchange, asked, asking, now, fits=fits)
+        if error is None and standings is not None:
+            taken = [charge for charge, standing in zip(charges, standings, strict=True) if standing.allowed]
+            exchange.refund = partial(self._give_back, taken, now)
+        return error
 
     def _take_at_once(self, charges: list[Charge], now: float) -> list[Standing] | None:
         """Where all tokens are in one place of this process, one call takes them; None where that cannot tell."""
@@ -199,7 +162,7 @@ class RateLimit:
             return leases.check(charges, now)
         return None
 
-    def _all_pass(self, exchange: Exchange, parts: list[_Part], standings: list[Standing]) -> bool:
+    def _all_pass(self, exchange: Exchange, parts: list[Part], standings: list[Standing]) -> bool:
         """Let it pass where no rule needs another look."""
         for standing in standings:
             if not standing.allowed:
@@ -213,8 +176,23 @@ class RateLimit:
 
     # ---- deciding
 
+    def _refund(self, prefixed: list[bytes], since: float) -> None:
+        """Give back what was spent: a cap or a breaker has refused the request."""
+        taken = [
+            Charge(part.limit, name.removeprefix(part.limit.prefix), part.cost)
+            for part, name in zip(self._parts, prefixed, strict=True)
+        ]
+        self._give_back(taken, since)
+
+    def _give_back(self, taken: list[Charge], since: float) -> None:
+        now = self._limits.clock()
+        if self._way is Way.LOCAL:
+            self._local.give_back(taken, now, now - since)
+        elif self._limits.leases is not None:
+            self._limits.leases.give_back(taken, now - since)
+
     def _settle(
-        self, exchange: Exchange, parts: Sequence[_Part], asking: Asking, now: float, *, fits: bool
+        self, exchange: Exchange, parts: Sequence[Part], asking: Asking, now: float, *, fits: bool
     ) -> RateLimited | None:
         if not fits:
             return self._refuse(exchange, parts, asking, now)
@@ -226,9 +204,10 @@ class RateLimit:
             if self._bytes and not part.cost and exchange.head.chunked:
                 exchange.at_end(partial(self._charge_body, exchange, part, charge.key))
         self._tell(exchange, parts, asking)
+        exchange.refund = lambda: asking.give_back(self._limits.clock())
         return None
 
-    def _refuse(self, exchange: Exchange, parts: Sequence[_Part], asking: Asking, now: float) -> RateLimited:
+    def _refuse(self, exchange: Exchange, parts: Sequence[Part], asking: Asking, now: float) -> RateLimited:
         """The rule that has the longest wait speaks for all that refuse; one that will never let it pass for all."""
         asking.give_back(now)
         longest, name = 0, ""
@@ -250,7 +229,7 @@ class RateLimit:
             return RateLimited(f"This costs more than the rate limit {name!r} ever lets through at once.", None)
         return RateLimited(f"The rate limit {name!r} is reached.", longest)
 
-    def _again(self, part: _Part, charge: Charge, standing: Standing, now: float) -> int | None:
+    def _again(self, part: Part, charge: Charge, standing: Standing, now: float) -> int | None:
         """Seconds until a request like this one passes the rule, or its block; None when it never does."""
         seconds = rate_fields.retry_after(standing)
         if part.rule.block is not None:
@@ -259,7 +238,7 @@ class RateLimit:
                 return max(seconds, ceil(block.until - now))
         return seconds
 
-    def _block(self, exchange: Exchange, part: _Part, charge: Charge, left: float) -> Blocked:
+    def _block(self, exchange: Exchange, part: Part, charge: Charge, left: float) -> Blocked:
         part.counts.blocked += 1
         self._events.blocked(part.rule.id, rate_key.shown(charge.key), exchange)
         seconds = min(max(1, ceil(left)), _FOR_EVER) if left < _FOR_EVER else _FOR_EVER
@@ -268,11 +247,11 @@ class RateLimit:
 
     # ---- counting and telling
 
-    def _count_shadow(self, exchange: Exchange, part: _Part, charge: Charge) -> None:
+    def _count_shadow(self, exchange: Exchange, part: Part, charge: Charge) -> None:
         part.counts.shadow_refused += 1
         self._events.limited(part.rule.id, rate_key.shown(charge.key), exchange, shadow=True)
 
-    def _tell(self, exchange: Exchange, parts: Sequence[_Part], asking: Asking) -> None:
+    def _tell(self, exchange: Exchange, parts: Sequence[Part], asking: Asking) -> None:
         """Tell the client of those who were asked, but for the shadows."""
         for at in asking.fallback:
             parts[at].counts.fallback += 1
@@ -283,7 +262,7 @@ class RateLimit:
                 standings.append(standing)
         exchange.stamp += self._lines_for(told).fill(standings)
 
-    def _lines_for(self, parts: Sequence[_Part]) -> Lines:
+    def _lines_for(self, parts: Sequence[Part]) -> Lines:
         if len(parts) == len(self._parts):
             return self._lines
         names = tuple(part.rule.name for part in parts)
@@ -294,7 +273,7 @@ class RateLimit:
                 self._some[names] = lines
         return lines
 
-    def _charge_body(self, exchange: Exchange, part: _Part, key: bytes) -> None:
+    def _charge_body(self, exchange: Exchange, part: Part, key: bytes) -> None:
         """Charge what has come of a body whose length nobody knew before."""
         charge = Charge(part.limit, key, exchange.body.received)
         if part.rule.way is Way.LOCAL:
@@ -322,7 +301,7 @@ def build(listener: str, settings: ListenerSettings, limits: RateLimits, events:
     builder = _Builder(listener, settings, limits)
     own = builder.parts(settings.rate_limit or (), None)
 
-    def gate(parts: Sequence[_Part]) -> RateLimit | None:
+    def gate(parts: Sequence[Part]) -> RateLimit | None:
         return RateLimit(parts, limits, events, ingress=listener == "ingress") if parts else None
 
     gates = [
@@ -351,7 +330,7 @@ class _Builder:
         self._own = {rule.name for rule in settings.rate_limit or () if rule.name}
         self._ids: set[str] = set()
 
-    def parts(self, rules: Sequence[RateRule], route: RouteSettings | None) -> list[_Part]:
+    def parts(self, rules: Sequence[RateRule], route: RouteSettings | None) -> list[Part]:
         """The rules of a route, or the listener's own."""
         taken = self._own | {rule.name for rule in rules if rule.name}
         parts = []
@@ -362,7 +341,7 @@ class _Builder:
             by = rate_key.resolve(settings.by, self._user)
             rule = self._rule(settings, name, None if route is None else route.name)
             self.rules.append(rule)
-            parts.append(_Part(rule, settings, by, "" if route is None else route.path))
+            parts.append(Part(rule, settings, by, "" if route is None else route.path))
         return parts
 
     def _free(self, wanted: str, taken: set[str]) -> str:

@@ -124,7 +124,7 @@ class Offenders:
             (self._automatic or self._by_hand).popitem(last=False)
 
     def _end_oldest(self, now: float) -> None:
-        """Let the oldest blocks go if they are over: a key that never comes again must not keep the list from empty."""
+        """Let the oldest blocks go if they are over: a key that never comes again must not hold up the list."""
         for table in (self._automatic, self._by_hand):
             name = next(iter(table), None)
             if name is not None and now >= table[name].until:

@@ -32,7 +32,7 @@ HASHED = b"~"
 #: The key where nobody is told from anybody else, and what stands for a part that a request lacks.
 EVERYBODY, NONE = b"*", b"~"
 _REMEMBERED = 4096
-_SECRET = re.compile(r"key|token|secret|session|auth|passw|credential|signature", re.IGNORECASE)
+_SECRET = re.compile(r"key|token|secret|session|auth|passw|credential|signature|jwt|otp", re.IGNORECASE)
 _readable = re.compile(rb"[!-}][ -~]{0,%d}" % (LONGEST - 1)).fullmatch
 
 
@@ -195,10 +195,11 @@ def _parameter(name: str, pattern: str) -> Read:
     if f":{name}" not in segments:
         raise ValueError(f"the route's path has no :{name}")
     at = segments.index(f":{name}") + 1
+    form = hashed if _SECRET.search(name) else value
 
     def read(exchange: Asked) -> bytes | None:
         found = exchange.head.match_path.split(b"/", at + 1)
-        return value(found[at]) if len(found) > at and found[at] else None
+        return form(found[at]) if len(found) > at and found[at] else None
 
     return read
 

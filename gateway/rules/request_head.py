@@ -37,7 +37,8 @@ class Interest:
             own |= _FORWARDED
         # A CGI-style app cannot tell X_Forwarded_For from X-Forwarded-For: neither passes.
         stopped = _READ | hop_by_hop.NAMES | frozenset(s for name in own for s in _spellings(name))
-        self.noted = stopped | also
+        # What policies go by has one spelling too: the other would pass them by, and be read by the app all the same.
+        self.noted = stopped | frozenset(s for name in also for s in _spellings(name))
         self.passed_on = (_PASSED_ON if ingress else _PASSED_ON - {b"host"}) | (also - stopped)
 
 

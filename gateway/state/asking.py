@@ -7,6 +7,7 @@ decides in its place, and nobody waits.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from functools import partial
 
@@ -47,11 +48,15 @@ class Asking:
                 return False
         return None if self._of(Way.LEASED, Way.EXACT) else True
 
-    async def there(self, limits: RateLimits) -> bool:
-        """Whether all fit, after `here` could not tell."""
+    async def there(self, limits: RateLimits, within: float | None = None) -> bool:
+        """Whether all fit, after `here` could not tell; by this replica's share where there is no answer `within`.
+
+        None leaves it to the state's own timeout, which counts as its failure.
+        """
         try:
-            return await self._ask_shared(limits)
-        except Unavailable:
+            async with asyncio.timeout(within):
+                return await self._ask_shared(limits)
+        except (Unavailable, TimeoutError):
             return self._ask_fallback(limits, limits.clock())
 
     def give_back(self, now: float) -> None:
@@ -121,7 +126,13 @@ class Asking:
         if not exact or limits.shared is None:
             return True
         charges = [self.charges[at] for at in exact]
-        return self.note(exact, charges, await limits.shared.take(charges))
+        standings = await limits.shared.take(charges)
+        now = limits.clock()
+
+        def give_back(taken: list[Charge], later: float) -> None:
+            limits.give_back_shared(taken, later - now)
+
+        return self.note(exact, charges, standings, give_back)
 
     def _note_leased(
         self, limits: RateLimits, places: list[int], charges: list[Charge], standings: list[Standing], now: float

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from contextlib import suppress
 from enum import Enum
 from time import monotonic
 from typing import Any, Protocol
@@ -142,6 +143,8 @@ class RateLimits:
         self.leases = leases
         self.offenders = Offenders() if offenders is None else offenders
         self.clock = clock
+        #: How long a request waits for the shared state, all its questions together, in seconds.
+        self.patience = 0.05
         self._by_listener: dict[str, dict[str, RunningRule]] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -227,6 +230,15 @@ class RateLimits:
     def force_shared(self, rule: RunningRule, charge: Charge) -> None:
         """Charge the shared state, or the local share, with what has been used already."""
         self._hold(self._force(rule, charge))
+
+    def give_back_shared(self, charges: Sequence[Charge], age: float) -> None:
+        """Undo what the shared state was charged `age` seconds ago."""
+        self._hold(self._give_back(charges, age))
+
+    async def _give_back(self, charges: Sequence[Charge], age: float) -> None:
+        if self.shared is not None and self.shared.up:
+            with suppress(Unavailable):
+                await self.shared.give_back(charges, age)
 
     async def _force(self, rule: RunningRule, charge: Charge) -> None:
         shared = self.shared

@@ -10,10 +10,11 @@ come back empty what was used.
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Iterator, Sequence
 from time import monotonic
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 from gateway.rules.gcra import Standing
 from gateway.state.availability import Availability, Moved
@@ -27,6 +28,8 @@ HEARTBEAT = 10.0
 #: Gateways count on for so many heartbeats after they were last seen: when a server comes back empty, all of them
 #: have to say again that they are alive.
 _REMEMBERED = 9
+_Answer = TypeVar("_Answer")
+
 #: Levels that may be told at once, before the state is up again.
 _MOST = 100_000
 
@@ -97,26 +100,29 @@ class Shared:
             self._availability.started("")
         self._keeper = asyncio.get_running_loop().create_task(self._keep())
 
-    async def close(self) -> None:
-        """Leave and end; every call raises Unavailable from now on."""
+    async def close(self, *, leave: bool = True) -> None:
+        """End; every call raises Unavailable from now on. Not to `leave` is to let the leases run out by themselves.
+
+        So it is when another state takes over while those who hold slots go on: given back, they would be let twice.
+        """
         if self._keeper is not None:
             self._keeper.cancel()
             await asyncio.wait([self._keeper])
-        await self._redis.close(leave=self.up)
+        await self._redis.close(leave=leave and self.up)
 
     # ---- SharedBuckets
 
     async def take(self, charges: Sequence[Charge]) -> list[Standing]:
         """See `ports.SharedBuckets.take`."""
         self._ask()
-        standings = await self._redis.take(charges)
+        standings = await self._sensible(self._redis.take(charges))
         self._fallback.note(charges, standings, self.replicas, monotonic())
         return standings
 
     async def take_some(self, limit: Limit, key: bytes, wanted: int, at_least: int) -> tuple[int, Standing]:
         """See `ports.SharedBuckets.take_some`."""
         self._ask()
-        taken, standing = await self._redis.take_some(limit, key, wanted, at_least)
+        taken, standing = await self._sensible(self._redis.take_some(limit, key, wanted, at_least))
         self._fallback.note([Charge(limit, key, taken)], [standing], self.replicas, monotonic())
         return taken, standing
 
@@ -145,7 +151,7 @@ class Shared:
     async def acquire(self, cap: str, key: bytes, limit: int) -> bytes | None:
         """See `ports.SharedSlots.acquire`."""
         self._ask()
-        return await self._redis.acquire(cap, key, limit)
+        return await self._sensible(self._redis.acquire(cap, key, limit))
 
     async def release(self, cap: str, key: bytes, lease: bytes) -> None:
         """See `ports.SharedSlots.release`."""
@@ -163,6 +169,15 @@ class Shared:
     def _ask(self) -> None:
         if not self._availability.up:
             raise Unavailable(self._availability.why)
+
+    async def _sensible(self, asking: Awaitable[_Answer]) -> _Answer:
+        """The answer; one that no Redis gives is a failure like any other, and never a request's."""
+        try:
+            return await asking
+        except (ValueError, TypeError, LookupError, struct.error) as error:
+            why = f"an answer that makes no sense ({type(error).__name__})"
+            self._availability.failed(1, why)
+            raise Unavailable(why) from error
 
     def _changed(self, up: bool, why: str) -> None:
         if not up:

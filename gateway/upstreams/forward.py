@@ -131,6 +131,7 @@ async def _enter(exchange: Exchange, way: Way, now: float) -> GatewayError | Non
         verdict = cap.enter(exchange, now)
         if verdict is WAIT:
             verdict = await cap.queue_up(exchange, exchange.started + way.total)
+            now = monotonic()
         if verdict is not None:
             return verdict
     return None

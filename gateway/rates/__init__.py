@@ -1,0 +1,1 @@
+"""What the rate limit policy is made of."""

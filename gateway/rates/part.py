@@ -1,0 +1,71 @@
+"""A rate rule as a gate asks it: whom it counts in a request, and what it charges."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.errors import KeyMissing
+from gateway.exchange import Exchange
+from gateway.rules import rate_key
+from gateway.rules.client_address import TrustedProxies
+from gateway.rules.rate_key import Term
+from gateway.settings.rate_rule import RateRule
+from gateway.state.ports import Charge, Spending
+from gateway.state.rate_rules import RunningRule, Way
+
+
+class Part:
+    """A rule as a gate asks it."""
+
+    __slots__ = (
+        "absent",
+        "cost",
+        "counts",
+        "exempt",
+        "limit",
+        "name",
+        "policy",
+        "probes",
+        "read",
+        "rule",
+        "spending",
+    )
+
+    def __init__(self, rule: RunningRule, settings: RateRule, by: Sequence[Term], pattern: str) -> None:
+        self.rule = rule
+        self.counts = rule.counts
+        self.limit = rule.limit
+        self.policy = settings.policy(rule.name)
+        self.absent = settings.absent
+        self.probes = settings.probes
+        #: 0 for what the body has.
+        self.cost = 0 if settings.in_bytes else int(settings.cost)
+        self.read = rate_key.reader(by, pattern, ipv6_prefix=settings.ipv6_prefix, share=settings.absent == "share")
+        self.exempt = TrustedProxies(settings.except_).trusts if settings.except_ else None
+        #: Its key with the rule's prefix, where it is the same for all.
+        self.name = rule.limit.prefix + rate_key.EVERYBODY if rate_key.is_constant(by) else b""
+        rate = rule.limit.rate
+        self.spending = Spending(rule.limit, self.cost * rate.interval, rate.interval, rate.capacity)
+
+    @property
+    def plain(self) -> bool:
+        """Whether every request is charged here, the same amount each."""
+        return (
+            self.rule.way is Way.LOCAL
+            and self.exempt is None
+            and self.cost > 0
+            and self.absent == "share"
+            and not self.limit.shadow
+            and self.limit.calendar is None
+        )
+
+    def ask(self, exchange: Exchange) -> Charge | KeyMissing | None:
+        """What this exchange is charged, None for nothing."""
+        if self.exempt is not None and self.exempt(exchange.client):
+            return None
+        key = self.read(exchange)
+        if key is None:
+            if self.absent == "skip" or self.limit.shadow:
+                return None
+            return KeyMissing(f"The rate limit {self.rule.name!r} needs to know whom it counts.")
+        return Charge(self.limit, key, self.cost or exchange.head.length or 0)
