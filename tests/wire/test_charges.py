@@ -139,7 +139,7 @@ async def test_a_change_of_the_state_lets_nobody_in_twice(start: Start, origin: 
 
 
 async def test_another_spelling_of_a_key_does_not_pass_it_by(start: Start, origin: Origin) -> None:
-    """A CGI-style app cannot tell X_User_Id from X-User-Id, so it must not get to see the one that was not counted."""
+    """An app may not tell X_User_Id from X-User-Id, so it must not get to see the one that was not counted."""
     gateway = await start(ingress=routes(rate_limit=[{"limit": "1/min", "by": "user", "absent": "skip"}]))
     assert (await fetch(gateway.ingress, "GET", "/", [("X_User_Id", "alice"), ("X_Other", "b")])).status == 200
     assert origin.requests[-1].value("x_user_id") is None
