@@ -83,12 +83,12 @@ class Passed:
 
 def cases(limit: int) -> list[Case]:
     """Where there are two rules, one holds first and the other later: a refused request must not charge either."""
-    wide = (2 * limit, limit // 2, "exact")
+    low = limit * 3 // 5
     return [
         Case("exact", ((limit, limit, "exact"),)),
         Case("leased", ((limit, 2 * limit, "leased"),)),
-        Case("both", ((limit, 2 * limit, "exact"), wide)),
-        Case("mixed", ((limit, 2 * limit, "leased"), wide)),
+        Case("both", ((low, 2 * low, "exact"), (2 * low, low // 2, "exact"))),
+        Case("mixed", ((limit, 2 * limit, "leased"), (2 * limit, limit // 2, "exact"))),
     ]
 
 

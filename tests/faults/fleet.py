@@ -22,7 +22,8 @@ async def fleet(
     Each learns at its start how many share its state, and again after 10 s only. known: all know of all at once.
     """
     gateways: list[Gateway] = []
-    settings = config(origin, log={"access": False}, **sections)
+    patient = {"timeout": {"connect": "10s"}, **sections.pop("upstream", {})}  # the machine may be busy
+    settings = config(origin, upstream=patient, log={"access": False}, **sections)
 
     async def start() -> Gateway:
         place = directory / f"gateway-{len(gateways)}"

@@ -31,7 +31,7 @@ async def origin() -> AsyncIterator[Origin]:
 async def test_three_gateways_under_three_times_the_limit(
     origin: Origin, server: RedisServer, tmp_path: Path
 ) -> None:
-    for passed in await crowd(tmp_path, origin, server, cases(LIMIT), 5):
+    for passed in await crowd(tmp_path, origin, server, cases(LIMIT)[:3], 5):
         passed.check()
         assert passed.statuses[200] == passed.count
 

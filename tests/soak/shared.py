@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.faults.crowding import EXACT, LEASED, OVER, cases, crowd
 from tests.faults.fleet import fleet
-from tests.faults.outage import LATE, Fault, ride_out
+from tests.faults.outage import GRACE, TIMEOUT, Fault, ride_out
 from tests.soak.result import Result
 from tests.support.client import Address, Client
 from tests.support.origin import Origin
@@ -19,6 +19,7 @@ from tests.support.redis import RedisCluster, RedisServer
 
 LIMIT = 200  # a second
 SLOTS = 5
+LATE = (TIMEOUT + GRACE) * 1000  # milliseconds
 LEASE = 30.0  # seconds until a killed gateway's slots come back, at most
 STREAM = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
 
@@ -63,8 +64,8 @@ async def outages(seconds: float, say: Say) -> list[Result]:
                     outage = await ride_out(directory, origin.address, url, _fault(how, nodes), seconds)
             struck, spared = outage.struck, outage.spared
             results += [
-                Result(f"{name}: later, median of {len(struck)}", struck[len(struck) // 2] * 1000, "ms", LATE * 1000),
-                Result(f"{name}: later, the latest", struck[-1] * 1000, "ms", 3 * LATE * 1000),
+                Result(f"{name}: later, median of {len(struck)}", struck[len(struck) // 2] * 1000, "ms", LATE),
+                Result(f"{name}: later, the latest", struck[-1] * 1000, "ms", 3 * LATE),
                 Result(f"{name}: 99 of 100 when all knew", spared[len(spared) * 99 // 100] * 1000, "ms"),
             ]
     return results
