@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from gateway.caps.cap import Cap
 from gateway.caps.leases import Leases as SlotLeases
+from gateway.faults import about
 from gateway.gate import Gate
 from gateway.policies import in_flight, rate_limit
 from gateway.policies.in_flight import Caps, InFlight, InFlightCap
@@ -99,16 +100,17 @@ class Protection:
         if settings.redis is not None:
             tls = RedisTls(**settings.tls.model_dump())
             breaker = settings.breaker
-            sharing.shared = shared = Shared(
-                parse_redis_url(settings.redis.get_secret_value()),
-                tls,
-                settings.name,
-                settings.timeout,
-                breaker.failures,
-                breaker.reset,
-                self._fallback,
-                self._moved,
-            )
+            with about("state.tls"):
+                sharing.shared = shared = Shared(
+                    parse_redis_url(settings.redis.get_secret_value()),
+                    tls,
+                    settings.name,
+                    settings.timeout,
+                    breaker.failures,
+                    breaker.reset,
+                    self._fallback,
+                    self._moved,
+                )
             sharing.tokens = TokenLeases(shared, lambda: shared.replicas, timeout=settings.timeout)
             sharing.slots = SlotLeases(shared, lambda: shared.replicas, self._bug, settings.timeout)
             await shared.start()

@@ -43,7 +43,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "admin": {"listeners"},
     "operations": {"admin", "policies", "rules", "settings", "state", "telemetry", "upstreams"},
     "control": {"admin", "faults", "listeners", "settings", "telemetry"},
-    "protection": {"caps", "gate", "policies", "rules", "settings", "state", "telemetry"},
+    "protection": {"caps", "faults", "gate", "policies", "rules", "settings", "state", "telemetry"},
     "build": {
         "rules", "policies", "providers", "settings", "telemetry", "upstreams", "gate", "pipeline", "entropy",
         "faults",

@@ -20,6 +20,7 @@ from gateway.rules import probes, rate_fields, rate_key
 from gateway.rules.gcra import Rate, Standing
 from gateway.rules.probes import is_kube_probe
 from gateway.rules.rate_fields import Lines
+from gateway.rules.rate_key import Term
 from gateway.settings.rate_rule import ListenerSettings, RateRule, RouteSettings
 from gateway.state.asking import Asking
 from gateway.state.calendar import CalendarWindows
@@ -339,7 +340,7 @@ class _Builder:
             if route is None:
                 self._own.add(name)
             by = rate_key.resolve(settings.by, self._user)
-            rule = self._rule(settings, name, None if route is None else route.name)
+            rule = self._rule(settings, name, None if route is None else route.name, by)
             self.rules.append(rule)
             parts.append(Part(rule, settings, by, "" if route is None else route.path))
         return parts
@@ -353,7 +354,7 @@ class _Builder:
         taken.add(name)
         return name
 
-    def _rule(self, settings: RateRule, name: str, route: str | None) -> RunningRule:
+    def _rule(self, settings: RateRule, name: str, route: str | None, by: Sequence[Term]) -> RunningRule:
         rule_id = self._free(f"{self._listener}/{route or ''}/{name}", self._ids)
         calendar = settings.limit.calendar
         windows = None if calendar is None else CalendarWindows(calendar, settings.zone)
@@ -367,6 +368,7 @@ class _Builder:
             block=None if settings.block is None else settings.block.rule,
             words=str(settings),
             settings=settings.shown,
+            by=by,
         )
 
     def _way(self, settings: RateRule) -> Way:

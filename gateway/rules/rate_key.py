@@ -98,6 +98,19 @@ def shown(key: bytes) -> str:
     return key.decode("ascii", "backslashreplace")
 
 
+def given(by: Sequence[Term], text: str) -> bytes:
+    """A key as an operator gives it: as it is shown, or, where it has one part, as the client sends it."""
+    raw = text.encode()
+    if raw == b"":
+        return EVERYBODY if is_constant(by) else NONE
+    if len(by) != 1 or raw[:1] == HASHED or raw == EVERYBODY:
+        return raw
+    (term,) = by
+    if term.kind in ("cookie", "jwt") or (term.kind in ("header", "path") and _SECRET.search(term.name)):
+        return hashed(raw)
+    return raw if term.kind == "ip" else value(raw)
+
+
 def value(raw: bytes) -> bytes:
     """A value as a part of a key."""
     return raw if _readable(raw) else hashed(raw)

@@ -141,6 +141,10 @@ class Cost(Amount):
         """Read it and, where it is a number, hold it against the bounds."""
         return BYTES if value == BYTES else super(Cost, self).check(value)
 
+    def written(self, value: Any) -> Any:
+        """The word, or the number."""
+        return BYTES if value == BYTES else super(Cost, self).written(value)
+
     def json_schemas(self) -> list[JsonSchema]:
         """A number, a size, or the word."""
         return [*super(Cost, self).json_schemas(), {"const": BYTES}]

@@ -27,6 +27,10 @@ _NS = 1000  # picoseconds in a nanosecond: what the sketch counts in, for 64 bit
 _standing = tuple.__new__  # a third of the cost of Standing(…), which is on every request's way
 
 
+#: Sets the value of a key that is there: an OrderedDict's own way would look for its place in the order first.
+_replace = dict.__setitem__
+
+
 class MemoryBuckets:
     """`ports.Buckets` for at most `capacity` keys of all rules together. Not for several threads.
 
@@ -35,6 +39,7 @@ class MemoryBuckets:
 
     def __init__(self, capacity: int = 100_000, wall: Callable[[], float] = time) -> None:
         self._capacity = capacity
+        self._half = capacity // 2
         self._wall = wall
         self._tats: OrderedDict[bytes, int] = OrderedDict()
         #: The rules that keys in the table are of, by their prefix.
@@ -101,6 +106,14 @@ class MemoryBuckets:
                 return None
             after.append(tat)
             told += ((capacity - level) // interval, -(-level // SECOND))
+        # An ordered table costs most where it keeps its order, and until it is half full none will have to go soon.
+        if len(tats) <= self._half:
+            for name, tat in zip(names, after, strict=True):
+                if name in tats:
+                    _replace(tats, name, tat)
+                else:
+                    tats[name] = tat
+            return told
         for name, tat in zip(names, after, strict=True):
             tats[name] = tat
             tats.move_to_end(name)

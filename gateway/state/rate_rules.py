@@ -16,6 +16,7 @@ from typing import Any, Protocol
 from gateway.rules.gcra import Rate, Standing
 from gateway.rules.offenders import Blocked as Block
 from gateway.rules.offenders import BlockRule, Offenders
+from gateway.rules.rate_key import Term, given, is_constant
 from gateway.state.ports import Buckets, Charge, Limit, SharedBuckets, Unavailable
 
 
@@ -75,7 +76,20 @@ class Counts:
 class RunningRule:
     """A rule as it is now."""
 
-    __slots__ = ("_share", "block", "counts", "id", "limit", "listener", "name", "route", "settings", "way", "words")
+    __slots__ = (
+        "_share",
+        "block",
+        "by",
+        "counts",
+        "id",
+        "limit",
+        "listener",
+        "name",
+        "route",
+        "settings",
+        "way",
+        "words",
+    )
 
     def __init__(
         self,
@@ -88,6 +102,7 @@ class RunningRule:
         block: BlockRule | None = None,
         words: str = "",
         settings: dict[str, Any] | None = None,
+        by: Sequence[Term] = (),
     ) -> None:
         self.id = limit.id
         self.listener = listener
@@ -98,6 +113,8 @@ class RunningRule:
         self.counts = counts
         self.way = way
         self.block = block
+        #: What its keys are made of.
+        self.by = tuple(by)
         #: Its settings for people, and for programs.
         self.words = words
         self.settings = settings or {}
@@ -186,19 +203,20 @@ class RateLimits:
         now = self.clock()
         chosen = self.rules() if rule is None else [self._rule(rule)]
         return [
-            _blocked(self.offenders.block(one.limit.prefix + key.encode(), now + seconds, reason, now), now)
+            _blocked(self.offenders.block(one.limit.prefix + given(one.by, key), now + seconds, reason, now), now)
             for one in chosen
-            if not one.limit.shadow
+            if not one.limit.shadow and not (rule is None and one.by and is_constant(one.by))
         ]
 
     def unblock(self, key: str, rule: str | None) -> int:
         """Lift the blocks of a key; how many there were."""
         chosen = self.rules() if rule is None else [self._rule(rule)]
-        return sum(self.offenders.lift(one.limit.prefix + key.encode()) for one in chosen)
+        return sum(self.offenders.lift(one.limit.prefix + given(one.by, key)) for one in chosen)
 
     async def standing(self, rule: str, key: str) -> dict[str, Any]:
         """How a key stands. Raises Unavailable where the shared state would know and cannot be asked."""
-        running, raw, now = self._rule(rule), key.encode(), self.clock()
+        running, now = self._rule(rule), self.clock()
+        raw = given(running.by, key)
         if running.way is Way.LOCAL:
             found = self.local.look(running.limit, raw, now)
         else:
@@ -217,7 +235,8 @@ class RateLimits:
 
     async def reset(self, rule: str, key: str | None) -> int:
         """Forget what a key has used, or with None what every key has; of how many. Raises Unavailable as above."""
-        running, raw = self._rule(rule), None if key is None else key.encode()
+        running = self._rule(rule)
+        raw = None if key is None else given(running.by, key)
         gone = self.local.forget(running.limit, raw) + self.fallback.forget(running.limit, raw)
         if self.leases is not None:
             self.leases.forget(running.limit, raw)

@@ -209,3 +209,19 @@ def test_a_key_can_be_shown_and_written() -> None:
     found = key([IP, USER], [(b"X-User-Id", b"a|b%")])
     assert found is not None
     assert rate_key.shown(found).encode() == found
+
+
+def test_a_key_may_be_given_as_the_client_sends_it() -> None:
+    """An operator who blocks an API key knows the key, and not what it is kept as."""
+    key = Term("header", "X-Api-Key")
+    assert (
+        rate_key.given([key], "k77")
+        == rate_key.hashed(b"k77")
+        == rate_key.given([key], rate_key.hashed(b"k77").decode())
+    )
+    assert rate_key.given([Term("jwt", "sub")], "u9") == rate_key.hashed(b"u9")
+    assert rate_key.given([Term("header", "X-User-Id")], "u9") == b"u9"
+    assert rate_key.given([Term("ip")], "2001:db8::/64") == b"2001:db8::/64"
+    assert rate_key.given([Term("ip"), key], "192.0.2.1|~0") == b"192.0.2.1|~0"
+    assert rate_key.given([Term("route")], "") == b"*"
+    assert rate_key.given([Term("ip")], "") == b"~"

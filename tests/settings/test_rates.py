@@ -167,3 +167,8 @@ def test_a_zone_is_known() -> None:
     for wrong in ("", "Europe", "../etc/passwd", "\x00"):
         with pytest.raises(ValueError, match="is no time zone"):
             rates.parse_zone(wrong)
+
+
+def test_a_cost_is_shown_as_it_is_written() -> None:
+    assert Cost().written("bytes") == "bytes"
+    assert Cost().written(3) == 3
