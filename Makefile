@@ -5,8 +5,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-# Tests wait more than they compute, so a small machine gets two workers too; a large one gets one a core.
-WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); if [ $$n -lt 2 ]; then echo 2; else echo $$n; fi)
+# Tests wait more than they compute, so there is one worker more than there are cores.
+WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n + 1)))
 
 # Compiled modules are kept, whatever the environment says: the tests start many a process.
 unexport PYTHONDONTWRITEBYTECODE
