@@ -140,8 +140,8 @@ async def test_silence_between_bytes(timed: Gateway, origin: Origin, path: str, 
         upstream.send(start_of_answer)
         body = client.body(await client.response_head())
         sized = b"Length" in start_of_answer
-        for _ in range(4):  # each in time, together longer than the timeout
-            await asyncio.sleep(SHORT / 2)
+        for _ in range(6):  # each in time, together longer than the timeout
+            await asyncio.sleep(SHORT / 4)
             upstream.send(b"x" if sized else b"1\r\nx\r\n")
             assert await body.read(1) == b"x"
         started = time.monotonic()
