@@ -40,9 +40,6 @@ INGRESS, EGRESS = "ingress", "egress"
 #: At most one line about malformed requests in so many seconds; the rest is counted.
 _MALFORMED_LOG_INTERVAL = 10.0
 
-#: At most one traceback of ours in so many seconds from one place.
-_BUG_LOG_INTERVAL = 1.0
-
 
 class Journal:
     """Tells the logs and the metrics what has become of exchanges."""
@@ -74,7 +71,7 @@ class Journal:
 
     def bug(self, where: str, error: BaseException) -> None:
         """A traceback of ours, once in a while."""
-        self._log.limited(f"bug:{where}", _BUG_LOG_INTERVAL).failure("internal_error", error, where=where)
+        self._log.bug(where, error)
 
 
 @dataclass(slots=True)

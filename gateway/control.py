@@ -8,7 +8,7 @@ from gateway.admin.listener import AdminListener
 from gateway.admin.ports import Ports
 from gateway.faults import about
 from gateway.listeners.metrics import MetricsListener
-from gateway.settings import Settings
+from gateway.settings import Admin, Settings
 from gateway.telemetry.exposition import Scraper
 from gateway.telemetry.health import Health
 from gateway.telemetry.log import Log
@@ -62,8 +62,7 @@ class Control:
         self._open |= opened
         admin = self._open.get(ADMIN)
         if admin is not None and settings.admin is not None and isinstance(admin.listener, AdminListener):
-            token = settings.admin.token
-            admin.listener.reconfigure(settings.admin.bind.host, None if token is None else token.get_secret_value())
+            admin.listener.reconfigure(settings.admin.bind.host, _token(settings.admin))
 
     async def stop(self) -> None:
         """Close all."""
@@ -75,12 +74,15 @@ class Control:
         if name == METRICS or settings.admin is None:
             listener = MetricsListener(self._health, self._scraper)
         else:
-            token = settings.admin.token
-            listener = AdminListener(self._ports, bind[0], None if token is None else token.get_secret_value())
+            listener = AdminListener(self._ports, bind[0], _token(settings.admin))
         with about(f"{name}.bind {shown(*bind)}"):
             host, port = await listener.start(*bind)
         self._log.info("listening", listener=name, address=shown(host, port))
         return _Open(bind, listener)
+
+
+def _token(settings: Admin) -> str | None:
+    return None if settings.token is None else settings.token.get_secret_value()
 
 
 def _binds(settings: Settings) -> dict[str, _Address]:

@@ -42,6 +42,7 @@ import json
 from http import HTTPStatus
 
 from gateway.exchange import Fields, Reply
+from gateway.rules import rate_fields
 
 
 class GatewayError(Exception):
@@ -160,7 +161,10 @@ class Refused(GatewayError):
 
     status = 503
     proxy_error = "connection_limit_reached"
-    retry_after: int | None = 1
+
+    def __init__(self, detail: str = "", retry_after: int | None = 1) -> None:
+        super().__init__(detail)
+        self.retry_after = retry_after
 
 
 class BreakerOpen(Refused):
@@ -169,19 +173,11 @@ class BreakerOpen(Refused):
     proxy_error = "destination_unavailable"
     slug = "breaker-open"
 
-    def __init__(self, detail: str, retry_after: int) -> None:
-        super().__init__(detail)
-        self.retry_after = retry_after
-
 
 class InFlightFull(Refused):
     """A cap on requests under way is reached, and its queue is full or was waited in for too long."""
 
     slug = "in-flight-full"
-
-    def __init__(self, detail: str = "", retry_after: int = 1) -> None:
-        super().__init__(detail)
-        self.retry_after = retry_after
 
 
 class CallerInFlightFull(Refused):
@@ -191,9 +187,8 @@ class CallerInFlightFull(Refused):
     slug = "caller-in-flight-full"
 
     def __init__(self, name: str, limit: int, retry_after: int) -> None:
-        super().__init__(f"You have reached the in-flight cap {name!r}.")
-        self.retry_after = retry_after
-        self._policy = '"' + name.replace("\\", "\\\\").replace('"', '\\"') + '"'
+        super().__init__(f"You have reached the in-flight cap {name!r}.", retry_after)
+        self._policy = rate_fields.string(name)
         self._limit = limit
 
     def fields(self) -> Fields:
@@ -214,10 +209,6 @@ class RateLimited(Refused):
     proxy_error = "http_request_denied"  # RFC 9209, section 2.3.17: for policy's sake; no connection is lacking
     slug = "rate-limited"
 
-    def __init__(self, detail: str = "", retry_after: int | None = 1) -> None:
-        super().__init__(detail)
-        self.retry_after = retry_after
-
 
 class Blocked(Refused):
     """This caller was refused too often, and so is refused for a while whatever it asks."""
@@ -225,10 +216,6 @@ class Blocked(Refused):
     status = 429
     proxy_error = "http_request_denied"
     slug = "blocked"
-
-    def __init__(self, detail: str = "", retry_after: int = 1) -> None:
-        super().__init__(detail)
-        self.retry_after = retry_after
 
 
 class PoolExhausted(Refused):

@@ -112,7 +112,7 @@ class Protection:
                     self._moved,
                 )
             sharing.tokens = TokenLeases(shared, lambda: shared.replicas, timeout=settings.timeout)
-            sharing.slots = SlotLeases(shared, lambda: shared.replicas, self._bug, settings.timeout)
+            sharing.slots = SlotLeases(shared, lambda: shared.replicas, self._log.bug, settings.timeout)
             await shared.start()
         self._use(sharing)
         return sharing
@@ -149,9 +149,6 @@ class Protection:
             self._log.info("state_up", backend=Shared.backend)
         else:
             self._log.warning("state_down", backend=Shared.backend, reason=why, hint="limits hold locally meanwhile")
-
-    def _bug(self, where: str, error: BaseException) -> None:
-        self._log.limited(f"bug:{where}", 1.0).failure("internal_error", error, where=where)
 
     # ---- from settings to gates
 

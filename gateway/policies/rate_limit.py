@@ -144,15 +144,14 @@ class RateLimit:
             exchange.refund = partial(self._give_back, charges, now)
             return None
         asking = Asking([part.rule for part in asked], charges)
-        fits = asking.here(self._limits, now) if standings is None else asking.keep(standings)
+        if standings is None:
+            fits = asking.here(self._limits, now)
+        else:
+            fits = asking.keep(standings, lambda taken, _: self._give_back(taken, now))
         if fits is None:
             self._held = asked, asking
             return WAIT
-        error = self._settle(exchange, asked, asking, now, fits=fits)
-        if error is None and standings is not None:
-            taken = [charge for charge, standing in zip(charges, standings, strict=True) if standing.allowed]
-            exchange.refund = partial(self._give_back, taken, now)
-        return error
+        return self._settle(exchange, asked, asking, now, fits=fits)
 
     def _take_at_once(self, charges: list[Charge], now: float) -> list[Standing] | None:
         """Where all tokens are in one place of this process, one call takes them; None where that cannot tell."""

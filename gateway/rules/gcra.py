@@ -45,6 +45,11 @@ class Rate:
         return hash((self.limit, self.period, self.burst))
 
 
+def quota(limit: int) -> Rate:
+    """A calendar quota as a rate: a picosecond a token, none of which drains before the window ends."""
+    return Rate(limit, limit / SECOND, limit)
+
+
 class Standing(NamedTuple):
     """How a key stands with a rule, after a charge that was taken or before one that was not. Times are seconds."""
 

@@ -31,11 +31,6 @@ def cap(burst: int, replicas: int) -> int:
     return int(burst * SHARE / max(1, replicas))
 
 
-def quota(limit: int) -> Rate:
-    """A calendar quota as a rate: a picosecond a token, none of which drains before the window ends."""
-    return Rate(limit, limit / SECOND, limit)
-
-
 class Lease:
     """What is held of one key. Every method is told the rate, for a reload may change it."""
 

@@ -35,7 +35,7 @@ class Lines:
     def __init__(self, policies: Sequence[Policy]) -> None:
         self.count = len(policies)
         announced = ", ".join(map(_policy, policies)).replace("%", "%%")
-        standing = ", ".join(_string(policy.name).replace("%", "%%") + ";r=%d;t=%d" for policy in policies)
+        standing = ", ".join(string(policy.name).replace("%", "%%") + ";r=%d;t=%d" for policy in policies)
         text = f"RateLimit-Policy: {announced}\r\nRateLimit: {standing}\r\n" if policies else ""
         self._template = text.encode("ascii")
 
@@ -59,10 +59,10 @@ def retry_after(standing: Standing) -> int | None:
 def _policy(policy: Policy) -> str:
     unit = ';qu="content-bytes"' if policy.in_bytes else ""
     window = "" if policy.window is None else f";w={max(1, ceil(policy.window))}"
-    return f"{_string(policy.name)};q={policy.quota}{unit}{window}"
+    return f"{string(policy.name)};q={policy.quota}{unit}{window}"
 
 
-def _string(name: str) -> str:
+def string(name: str) -> str:
     """An sf-string (RFC 9651, section 3.3.3); names are printable ASCII."""
     escaped = name.replace("\\", "\\\\").replace('"', '\\"')
     return f'"{escaped}"'

@@ -69,9 +69,9 @@ class Asking:
                 if standing is not None and standing.allowed:
                     self.standings[at] = standing._replace(remaining=standing.remaining + self.charges[at].cost)
 
-    def keep(self, standings: Sequence[Standing]) -> bool:
+    def keep(self, standings: Sequence[Standing], give_back: _GiveBack) -> bool:
         """Keep how all stand, where one call has taken them, or none: whether all fit."""
-        return self.note(range(len(standings)), self.charges, standings)
+        return self.note(range(len(standings)), self.charges, standings, give_back)
 
     def note(
         self,

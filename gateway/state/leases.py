@@ -14,7 +14,7 @@ from contextlib import suppress
 from time import monotonic
 from typing import Any
 
-from gateway.rules import lease
+from gateway.rules import gcra, lease
 from gateway.rules.gcra import Rate, Standing
 from gateway.rules.lease import Lease
 from gateway.state.ports import Charge, Limit, SharedBuckets, Unavailable
@@ -53,7 +53,7 @@ class _Held(Lease):
 
 
 def _rate(limit: Limit) -> Rate:
-    return limit.rate if limit.calendar is None else lease.quota(limit.rate.limit)
+    return limit.rate if limit.calendar is None else gcra.quota(limit.rate.limit)
 
 
 _FEWEST = 100  # keys held: more than one request has charges

@@ -225,7 +225,7 @@ class MemoryBuckets:
         used = tat - end if tat > end else 0
         left = limit.rate.limit - used - cost
         if left < 0:
-            return _shown(_quota(limit), end, tat, cost, window_end - wall)
+            return _shown(gcra.quota(limit.rate.limit), end, tat, cost, window_end - wall)
         self._tats[name] = end + used + cost
         self._tats.move_to_end(name)
         return Standing(True, left, window_end - wall if used + cost else 0.0, 0.0)
@@ -264,7 +264,7 @@ class MemoryBuckets:
             tat = self._used_before(limit, calendar, name, end)
         elif tat > end + limit.rate.limit:
             tat = _after_a_step_back(calendar, tat, window_end)
-        return _quota(limit), end, tat, window_end - wall
+        return gcra.quota(limit.rate.limit), end, tat, window_end - wall
 
     # ---- the table's edge
 
@@ -324,11 +324,6 @@ class _Used:
     def __init__(self, end: int) -> None:
         self.end = end
         self.sketch = Evicted()
-
-
-def _quota(limit: Limit) -> Rate:
-    """A quota as a rate: a picosecond a token."""
-    return Rate(limit.rate.limit, limit.rate.limit / SECOND, limit.rate.limit)
 
 
 def _shown(rate: Rate, base: int, tat: int, cost: int, until: float) -> Standing:

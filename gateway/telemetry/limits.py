@@ -11,15 +11,8 @@ from typing import Protocol
 
 from gateway.telemetry.metrics import Family
 
-#: A rate rule's counts, by the word that `decision` has for them.
-DECISIONS = {
-    "allowed": "allowed",
-    "refused": "refused",
-    "blocked": "blocked",
-    "shadow_refused": "shadow_refused",
-    "skipped": "skipped",
-    "fallback": "fallback",
-}
+#: What a rate rule counts, by the words that `decision` has.
+DECISIONS = ("allowed", "refused", "blocked", "shadow_refused", "skipped", "fallback")
 
 
 class RuleCounts(Protocol):
@@ -58,8 +51,8 @@ def of_rules(rules: Iterable[RuleCounts]) -> Iterator[Family]:
     """Decisions of the rate rules. Two listeners may have routes of one name: their counts are added."""
     counts: Counter[tuple[str, ...]] = Counter()
     for rule in rules:
-        for decision, attribute in DECISIONS.items():
-            counts[rule.route, rule.name, decision] += getattr(rule, attribute)
+        for decision in DECISIONS:
+            counts[rule.route, rule.name, decision] += getattr(rule, decision)
     yield Family(
         "counter",
         "gateway_rate_limit_decisions_total",

@@ -19,6 +19,8 @@ LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 MAX_BUFFERED = 1024 * 1024
 #: Keys of `limited` that are remembered; past it the oldest is forgotten, and may speak once more.
 MAX_KEYS = 1024
+#: At most one traceback of ours in so many seconds from one place.
+BUG_INTERVAL = 1.0
 #: Characters of a traceback, from its end, that a line keeps.
 MAX_TRACEBACK = 8192
 
@@ -63,6 +65,10 @@ class Log:
     def failure(self, event: str, error: BaseException, **fields: object) -> None:
         """A bug of ours, with its traceback; never for what a client or an upstream sent."""
         self.write("error", event, {**fields, **_told(error)})
+
+    def bug(self, where: str, error: BaseException) -> None:
+        """A bug of ours somewhere, whose traceback is told once in a while."""
+        self.limited(f"bug:{where}", BUG_INTERVAL).failure("internal_error", error, where=where)
 
     def limited(self, key: str, seconds: float) -> Limited:
         """Speak at most once in `seconds` under `key`; the next line says how many were `suppressed`."""

@@ -6,8 +6,6 @@ for each kind and rule, with the number of those suppressed, so that an attack d
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from gateway.exchange import Exchange
 from gateway.telemetry.log import Log
 
@@ -40,10 +38,6 @@ class SecurityEvents:
     def bad_token(self, client: str) -> None:
         """Somebody tried the admin API without its token, or with a wrong one."""
         self._tell("bad_token", "", listener="admin", client=client)
-
-    def watch(self) -> Callable[[], dict[str, int]]:
-        """What a scrape asks for the counts."""
-        return self.counts.copy
 
     def _tell(self, kind: str, source: str, **fields: object) -> None:
         self.counts[kind] += 1

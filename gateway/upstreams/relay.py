@@ -38,8 +38,7 @@ class BodyRelay:
 
 async def respond(exchange: Exchange, response: ResponseHead, connection: UpstreamConnection) -> None:
     """Pass an upstream's response on, to its last byte. Raises UpstreamError when it breaks off."""
-    kept = response.kept if exchange.edit is None else exchange.edit(response.kept)
-    lines = [response_head.status_line(response.status, response.reason), *kept]
+    lines = [response_head.status_line(response.status, response.reason), *_edited(exchange, response.kept)]
     whole = connection.take()
     if whole is not None or response.status >= 400:  # an upload refused is not waited for; others may go on beside it
         _settle(exchange)
@@ -105,8 +104,7 @@ def informational(exchange: Exchange, status: int, reason: bytes, kept: Pieces) 
 
 def switching(exchange: Exchange, response: ResponseHead) -> None:
     """Pass a 101 on: the connection's protocol changes (RFC 9110, section 7.8)."""
-    kept = response.kept if exchange.edit is None else exchange.edit(response.kept)
-    lines = [response_head.status_line(101, response.reason), *kept]
+    lines = [response_head.status_line(101, response.reason), *_edited(exchange, response.kept)]
     lines += [b"Upgrade: %b\r\n" % value for value in response.noted.get(b"upgrade", ())]
     lines += [exchange.stamp, b"Connection: Upgrade\r\n", _END]
     exchange.status = 101
@@ -122,10 +120,7 @@ async def reply(exchange: Exchange, answer: Reply, reason: bytes) -> None:
     if answer.status != 304 and answer.status >= 200:
         fields = [*fields, (b"Content-Length", b"%d" % len(answer.body))]
     pieces = field_lines.of([(b"Date", _date()), *fields])
-    lines = [
-        response_head.status_line(answer.status, reason),
-        *(pieces if exchange.edit is None else exchange.edit(pieces)),
-    ]
+    lines = [response_head.status_line(answer.status, reason), *_edited(exchange, pieces)]
     _announce(exchange, lines, has_body=True, sized=True)
     if exchange.method != b"HEAD":
         lines.append(answer.body)
@@ -134,6 +129,11 @@ async def reply(exchange: Exchange, answer: Reply, reason: bytes) -> None:
     exchange.responded = True
     exchange.client_side.write(b"".join(lines))
     await exchange.client_side.drained()
+
+
+def _edited(exchange: Exchange, pieces: Pieces) -> Pieces:
+    """A response's fields as the config has them changed."""
+    return pieces if exchange.edit is None else exchange.edit(pieces)
 
 
 def _announce(

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from gateway.rules import gcra
-from gateway.rules.gcra import SECOND, Rate, Standing
-from gateway.rules.lease import PAUSE, Lease, cap, quota
+from gateway.rules.gcra import SECOND, Rate, Standing, quota
+from gateway.rules.lease import PAUSE, Lease, cap
 
 
 class LeaseMachine(RuleBasedStateMachine):
