@@ -31,6 +31,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "state": {"rules"},
     "rates": {"errors", "exchange", "rules", "settings.rate_rule", "state.ports", "state.rate_rules"},
     "caps": {"rules", "exchange", "errors", "gate", "state.ports"},
+    "cache": {"rules", "exchange", "errors", "gate", "upstreams.forward", "upstreams.connection", "upstreams.relay"},
     "policies": {
         "caps", "entropy", "errors", "exchange", "gate", "rates", "rules", "settings.rate_rule", "settings.rates",
         "settings.types", "state.asking", "state.calendar", "state.ports", "state.rate_rules",
