@@ -33,8 +33,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "caps": {"rules", "exchange", "errors", "gate", "state.ports"},
     "cache": {"rules", "exchange", "errors", "gate", "upstreams.forward", "upstreams.connection", "upstreams.relay"},
     "policies": {
-        "caps", "entropy", "errors", "exchange", "gate", "rates", "rules", "settings.rate_rule", "settings.rates",
-        "settings.types", "state.asking", "state.calendar", "state.ports", "state.rate_rules",
+        "caps", "entropy", "errors", "exchange", "gate", "rates", "rules", "settings.cache_forms",
+        "settings.rate_rule", "settings.rates", "settings.types", "state.asking", "state.calendar",
+        "state.ports", "state.rate_rules",
     },
     "settings": {"policies", "providers", "rules", "state.redis_url"},
     "upstreams": {"caps", "rules", "exchange", "errors", "gate", "policies", "sockets"},

@@ -15,6 +15,9 @@ from json.encoder import encode_basestring_ascii
 
 Values = Callable[[bytes], Sequence[bytes]]
 
+#: Fields by which a request says who is asking: RFC 9110's, the session's, and those of AI providers' keys.
+CREDENTIALS = (b"authorization", b"cookie", b"x-api-key", b"api-key", b"x-goog-api-key")
+
 #: Bytes of a key; a longer one is digested.
 LONGEST = 256
 
@@ -131,6 +134,12 @@ def origin(scheme: bytes, authority: bytes) -> bytes:
 
 
 _remembered = lru_cache(256)(origin)
+
+
+def credential_digest(values: Values, names: Sequence[bytes] = CREDENTIALS) -> bytes:
+    """The part of a key that the caller makes; nothing where nobody says who it is."""
+    fields = [values(name) for name in names]
+    return sha256(b"".join(map(_group, fields))).digest() if any(fields) else b""
 
 
 def body_digest(body: bytes) -> bytes:

@@ -7,6 +7,7 @@ own word makes such a response anybody's.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import NamedTuple
 
@@ -57,6 +58,8 @@ class Sharing(NamedTuple):
     set_cookie: bool = False
     #: Bytes of body.
     max_object: int = 1024 * 1024
+    #: Cookies that its key holds.
+    key_cookies: frozenset[bytes] = frozenset()
 
 
 DEFAULT = Sharing()
@@ -67,8 +70,9 @@ class Asker(NamedTuple):
 
     method: bytes = b"GET"
     wanted: RequestDirectives = ANYTHING
-    #: Whether it has the fields of these names.
+    #: Whether it has Authorization.
     authorization: bool = False
+    #: Whether it has a cookie that the key does not hold (`other_cookies`).
     cookie: bool = False
 
 
@@ -96,6 +100,26 @@ class Verdict(NamedTuple):
 
 _REFUSED = {why: Verdict(why) for why in Why}
 _STORED = Verdict(None)
+
+
+def other_cookies(fields: Sequence[bytes], sharing: Sharing) -> bool:
+    """Whether a request's Cookie fields have anything that the route's key does not hold.
+
+    A key with one cookie is not yet one with the whole field: a key by `theme` says nothing of whose session it is.
+    What has no name is held by no key.
+    """
+    if not fields or b"cookie" in sharing.key_fields:
+        return False
+    held = sharing.key_cookies
+    if not held:
+        return True
+    for field in fields:
+        for pair in field.split(b";"):
+            name, mark, _ = pair.partition(b"=")
+            # As rules/cache_key.py finds them.
+            if pair.strip(b" \t") and (not mark or name.strip() not in held):
+                return True
+    return False
 
 
 def personal(asker: Asker, sharing: Sharing) -> bool:

@@ -6,6 +6,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 from gateway.providers import PRESETS
 from gateway.rules.routing import Pattern
+from gateway.settings.cache_checks import advise as advise_cache
+from gateway.settings.cache_checks import advise_warming
 from gateway.settings.checks import LISTENERS
 from gateway.settings.listener import Listener, Route
 from gateway.settings.mistakes import Mistake, shown
@@ -31,6 +33,8 @@ def advise(settings: Settings, line: Callable[[Loc], int]) -> Advice:
         if listener is not None:
             used |= {route.upstream for route in listener.routes}
             yield from _listener(key, listener, line)
+            yield from advise_cache(key, listener, settings.cache)
+    yield from advise_warming(settings.cache, settings.ingress)
     if settings.egress is not None and not settings.egress.bind.loopback:
         yield ("egress", "bind"), "egress can be reached from other machines, which may then call with your keys"
     for name, upstream in settings.upstreams.items():

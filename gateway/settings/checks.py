@@ -11,7 +11,7 @@ from itertools import product
 from typing import Any
 
 from gateway.policies.correlation import Correlation
-from gateway.settings import rate_checks
+from gateway.settings import cache_checks, rate_checks
 from gateway.settings.admin import Admin
 from gateway.settings.listener import Egress, Ingress
 from gateway.settings.mistakes import shown, suggestion
@@ -33,6 +33,7 @@ def check(data: dict[str, Any]) -> Found:
         yield from _names(key, _routes(data, key))
         yield from _upstreams(key, _routes(data, key), data)
         yield from rate_checks.check(key, data.get(key))
+        yield from cache_checks.check(key, data.get(key))
     yield from rate_checks.check_upstreams(data.get("upstreams"))
     yield from _correlation_header(data)
     yield from _addresses(data)

@@ -97,6 +97,10 @@ def _list(value: tuple[Any, ...], annotation: Any, filled: Any) -> list[Any]:
 
 
 def _leaf(written: Any) -> Any:
+    if isinstance(written, list):
+        return [_leaf(item) for item in written]
+    if isinstance(written, dict):
+        return {key: _leaf(item) for key, item in written.items()}
     return written if isinstance(written, (bool, int, float)) else _USER.sub(HIDDEN, str(written))
 
 

@@ -7,6 +7,9 @@ from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 
+from gateway.policies.cache import WAYS as CACHE_WAYS
+from gateway.policies.cache import Cache
+from gateway.policies.coalesce import WAY as COALESCE_WAY
 from gateway.policies.headers import WAYS as HEADERS_WAYS
 from gateway.policies.headers import Headers
 from gateway.policies.in_flight import EACH as IN_FLIGHT_EACH
@@ -26,7 +29,7 @@ from gateway.settings.types import Duration, Section, Size, Text, Whole, parse_n
 from gateway.settings.values import Address, Network, parse_address, parse_network
 
 #: Policies of the contract that come with later versions, on a listener and on a route.
-POLICIES_NOT_YET = frozenset({"cache", "coalesce", "flags", "require", "retry", "when"})
+POLICIES_NOT_YET = frozenset({"flags", "require", "retry", "when"})
 
 # What llhttp, and so the gateway, can read; RFC 9110, section 9, and the registry of methods.
 _METHOD_NAMES = (
@@ -93,6 +96,10 @@ class Route(Section):
     """What requests must keep to, where it differs from the listener's; `false` for nothing."""
     rate_limit: Annotated[tuple[RateRule, ...] | None, RATE_LIMIT_WAYS] = ()
     """How much passes in what time, besides the listener's limits; `false` for neither."""
+    cache: Annotated[Cache | None, CACHE_WAYS] = None
+    """What is kept of its responses, where it differs from the listener's; `false` for nothing."""
+    coalesce: Annotated[bool | None, COALESCE_WAY] = None
+    """Requests that want the same at the same time share one fetch; by default where there is a cache."""
     in_flight: Annotated[tuple[Annotated[InFlightCap, IN_FLIGHT_EACH], ...] | None, IN_FLIGHT_WAYS] = ()
     """How many of its requests are under way at once, besides the listener's caps; `false` for neither."""
 
@@ -153,6 +160,10 @@ class Listener(Section):
     """Where requests say who their user is, for limits by user: `header:NAME` or `jwt:CLAIM`."""
     rate_limit: Annotated[tuple[RateRule, ...] | None, RATE_LIMIT_WAYS] = ()
     """How much passes in what time, over all its routes."""
+    cache: Annotated[Cache | None, CACHE_WAYS] = None
+    """What is kept of its routes' responses."""
+    coalesce: Annotated[bool | None, COALESCE_WAY] = None
+    """Requests to one of its routes that want the same at the same time share one fetch."""
     in_flight: Annotated[tuple[Annotated[InFlightCap, IN_FLIGHT_EACH], ...] | None, IN_FLIGHT_WAYS] = ()
     """How many requests are under way at once, over all its routes."""
     routes: Annotated[tuple[Route, ...], Field(min_length=1, max_length=1000), AfterValidator(_named)]

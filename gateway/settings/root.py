@@ -9,6 +9,7 @@ from pydantic import Field, PrivateAttr
 
 from gateway.policies.correlation import Correlation
 from gateway.settings.admin import Admin
+from gateway.settings.cache import CacheStore
 from gateway.settings.display import displayed
 from gateway.settings.listener import Egress, Ingress
 from gateway.settings.mistakes import Mistake
@@ -68,6 +69,8 @@ class Settings(Section):
     """What the gateway says about itself."""
     state: State = State()
     """Where limits are counted that replicas share."""
+    cache: CacheStore = CacheStore()
+    """What all routes' caches have together."""
 
     _warnings: tuple[Mistake, ...] = PrivateAttr(default=())
     #: What `display.variables` found in the file.

@@ -133,7 +133,7 @@ def test_a_name_may_be_what_yaml_takes_for_something_else() -> None:
         ({"path": ""}, "no value here"),
         ({"name": "~"}, "no value here"),
         ({"methods": "[~]"}, "no value here"),
-        ({"cache": "{ttl: 1h}"}, "cache is not supported yet"),
+        ({"retry": "{attempts: 2}"}, "retry is not supported yet"),
         ({"flags": "{}"}, "flags is not supported yet"),
     ],
 )

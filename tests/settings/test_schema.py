@@ -53,7 +53,7 @@ def test_it_takes_what_the_loader_takes(text: str) -> None:
         of_upstream(preset="nope"),
         of_route(methods="[]"),
         of_route(methods="GET"),
-        of_route(cache="{}"),
+        of_route(retry="{}"),
         of_route(timeout="{totl: 1s}"),
         SMALLEST + "log: {level: verbose}",
         SMALLEST + "metrics:",
