@@ -216,7 +216,7 @@ class Gateway:
         pipeline = Pipeline(self._snapshot(name, section, settings, upstreams, built), self._journal)
         part = self._metrics.listener(name)
         interest = self._interest(name, section, settings)
-        listener = Listener(name, section.limits, interest, pipeline.serve, self._journal.bug, part)
+        listener = Listener(name, section.limits, interest, pipeline, self._journal.bug, part)
         with about(f"{name}.bind {shown(section.bind.host, section.bind.port)}"):
             host, port = await listener.start(section.bind.host, section.bind.port)
         self._log.info("listening", listener=name, address=shown(host, port))

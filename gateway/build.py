@@ -107,15 +107,22 @@ def snapshot(
     for route, way, more in zip(settings.routes, ways, limits.of_routes, strict=True):
         gates = [headers.gate(settings.headers, route.headers), request.gate(settings.request, route.request)]
         part = metrics.route(name, route.name)
-        routes.append(Route(route.name, way, part, [*(gate for gate in gates if gate is not None), *more]))
-    return Snapshot(
+        every = [*(gate for gate in gates if gate is not None), *more]
+        routes.append(Route(route.name, way, part, every, egress=egress))
+    unrouted = Route(
+        NO_ROUTE,
+        None,
+        metrics.route(name, NO_ROUTE),
+        limits.of_the_rest,
         egress=egress,
+        edits=headers.gate(settings.headers, headers.Headers()),
+    )
+    return Snapshot(
         stamp=Stamp(correlation, entropy),
         address=ClientAddress(settings.trusted_proxies, warn, ingress=not egress),
         router=Router([(route.path, route.methods) for route in settings.routes]),
         routes=routes,
-        no_route=Route(NO_ROUTE, None, metrics.route(name, NO_ROUTE), limits.of_the_rest),
-        edits=headers.gate(settings.headers, headers.Headers()),
+        no_route=unrouted,
     )
 
 

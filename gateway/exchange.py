@@ -223,7 +223,9 @@ class Exchange:
         "correlation_id",
         "edit",
         "error",
+        "failure",
         "head",
+        "held",
         "host",
         "keep_alive",
         "listener",
@@ -244,6 +246,7 @@ class Exchange:
         "until_close",
         "upstream",
         "upstream_seconds",
+        "waits_at",
     )
 
     def __init__(
@@ -287,6 +290,12 @@ class Exchange:
         #: Header lines to add to the request on its way to the upstream.
         self.added: list[bytes] = []
         self.route: Any = None
+        #: What is to be refused, or has been.
+        self.failure: GatewayError | None = None
+        #: The place of the gate that has to wait; -1 for none.
+        self.waits_at = -1
+        #: What that gate keeps from its `check` for its `wait`.
+        self.held: Any = None
         self.upstream = ""
         self.upstream_seconds = 0.0
         #: The upstream has asked for the request's body (100 Continue).

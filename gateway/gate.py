@@ -2,7 +2,8 @@
 
 Gates are asked in the order of `POLICIES`, each synchronously. One that has to wait (for Redis, for a place in a
 queue) answers WAIT, and is awaited then: so a request that nobody makes wait pays for no coroutine. What a gate
-takes it gives back through `exchange.at_end`; what it wants the client to see it appends to `exchange.stamp`.
+takes it gives back through `exchange.at_end`; what it wants the client to see it appends to `exchange.stamp`. What
+`check` leaves for `wait` it keeps in `exchange.held`, for others may be asked in between.
 """
 
 from __future__ import annotations

@@ -3,10 +3,12 @@
 1  open       correlation id and trace; the client's address; what the listener could not read is refused
 2  route      the first whose path and method fit: 404, 405
 3  gates      headers, guards, rate limits, in-flight caps, in the order of POLICIES; a refusal ends it here
-4  cache      will stand here
+4  cache      a stored answer, or a share in somebody's fetch (cache/shelf.py)
 5  forward    breaker, connection, request, response (upstreams/forward.py)
 6  reply      what the gateway itself has to say, if nobody has said anything
 7  finish     give back what was taken, count, log
+
+`begin` goes as far as it can without waiting: a refusal and a stored answer need no task. `serve` goes on from there.
 """
 
 from __future__ import annotations
@@ -51,43 +53,62 @@ class RouteMetrics(Protocol):
         """It is over."""
 
 
+class Shelf(Protocol):
+    """A route's cache."""
+
+    def answer(self, exchange: Exchange) -> bool:
+        """Answer from memory where that can be done at once; False leaves the exchange to `serve`."""
+
+    async def serve(self, exchange: Exchange) -> GatewayError | None:
+        """Have the exchange answered, by whatever is stored or by the upstream. As `forward`."""
+
+
 class Route:
     """A route, compiled."""
 
-    __slots__ = ("gates", "metrics", "name", "way")
+    __slots__ = ("edits", "egress", "gates", "metrics", "name", "shelf", "way")
 
-    def __init__(self, name: str, way: Way | None, metrics: RouteMetrics, gates: Sequence[Gate] = ()) -> None:
+    def __init__(
+        self,
+        name: str,
+        way: Way | None,
+        metrics: RouteMetrics,
+        gates: Sequence[Gate] = (),
+        *,
+        shelf: Shelf | None = None,
+        egress: bool = False,
+        edits: Gate | None = None,
+    ) -> None:
         self.name = name
         self.way = way
         self.metrics = metrics
         self.gates = tuple(gates)
+        self.shelf = shelf
+        self.egress = egress
+        #: Changes of header fields for responses to what no gate has seen.
+        self.edits = edits
 
 
 class Snapshot:
     """What one listener's requests meet; replaced whole by a reload, between two requests."""
 
-    __slots__ = ("address", "edits", "egress", "no_route", "router", "routes", "stamp")
+    __slots__ = ("address", "no_route", "router", "routes", "stamp")
 
     def __init__(
         self,
         *,
-        egress: bool,
         stamp: Stamp,
         address: ClientAddress,
         router: Router,
         routes: list[Route],
         no_route: Route,
-        edits: Gate | None = None,
     ) -> None:
-        self.egress = egress
         self.stamp = stamp
         self.address = address
         self.router = router
         self.routes = routes
         #: What takes the requests that no route takes: its gates are those of the whole listener.
         self.no_route = no_route
-        #: The listener's changes of header fields, for responses to what no gate has seen.
-        self.edits = edits
 
 
 class Observer(Protocol):
@@ -112,35 +133,85 @@ class Pipeline:
         self.snapshot = snapshot
         self._observer = observer
 
-    async def serve(self, exchange: Exchange) -> None:
-        """Take an exchange to its end. Raises only CancelledError, when the client has left."""
-        snapshot = self.snapshot
-        route, error = self._open(exchange, snapshot)
+    def begin(self, exchange: Exchange) -> bool:
+        """Take an exchange as far as it goes without waiting. True when it is over; else `serve` must follow."""
+        route, error = self._open(exchange, self.snapshot)
         route.metrics.begin()
         try:
             if route.gates and (error is None or isinstance(error, (NoRoute, MethodNotAllowed))):
                 verdict = _ask(exchange, route.gates, 0)
-                error = (
-                    await _wait(exchange, route.gates, verdict) if isinstance(verdict, int) else verdict
-                ) or error
-            if error is None and route.way is not None:
-                error = await forward(exchange, route.way)
+                if isinstance(verdict, int):
+                    exchange.failure, exchange.waits_at = error, verdict
+                    return False
+                error = verdict or error
             if error is not None:
-                await _refuse(exchange, error, snapshot)
+                _refuse(exchange, error)
+            elif route.shelf is None or not route.shelf.answer(exchange):
+                return False
+        except Exception as bug:  # noqa: BLE001 - the last line of defence: one request fails, not its connection
+            error = self._failed(exchange, bug)
+        exchange.failure = error
+        if exchange.client_side.write_paused:
+            return False
+        self._finish(exchange)
+        return True
+
+    async def serve(self, exchange: Exchange) -> None:
+        """Take an exchange that `begin` left to its end. Raises only CancelledError, when the client has left."""
+        try:
+            await self._go_on(exchange)
+            if exchange.client_side.write_paused:
+                await exchange.client_side.drained()
         except asyncio.CancelledError:
-            error = exchange.body.error
+            exchange.failure = error = exchange.body.error
             if error is None:
                 exchange.status, exchange.error = CLIENT_LEFT, "client-left"
                 raise
             _uncancel()
-            await _refuse(exchange, error, snapshot)
-        except Exception as bug:  # noqa: BLE001 - the last line of defence: one request fails, not its connection's task
-            self._observer.bug("pipeline", bug)
-            await _refuse(exchange, InternalError(), snapshot)
+            _refuse(exchange, error)
+            await exchange.client_side.drained()
+        except Exception as bug:  # noqa: BLE001 - as in `begin`
+            exchange.failure = self._failed(exchange, bug)
         finally:
+            self._finish(exchange)
+
+    def abandon(self, exchange: Exchange) -> None:
+        """The client has left before `serve` could go on where `begin` had stopped."""
+        exchange.status, exchange.error = CLIENT_LEFT, "client-left"
+        self._finish(exchange)
+
+    async def _go_on(self, exchange: Exchange) -> None:
+        if exchange.responded:
+            return
+        route: Route = exchange.route
+        error = exchange.failure or exchange.body.error
+        if exchange.waits_at >= 0:
+            error = await _wait(exchange, route.gates, exchange.waits_at) or error
+        if error is None and route.way is not None:
+            if route.shelf is not None:
+                error = await route.shelf.serve(exchange)
+            else:
+                error = await forward(exchange, route.way)
+        if error is not None:
+            exchange.failure = error
+            _refuse(exchange, error)
+
+    def _failed(self, exchange: Exchange, bug: Exception) -> GatewayError:
+        """Tell of a bug, and answer for it."""
+        self._observer.bug("pipeline", bug)
+        error = InternalError()
+        _refuse(exchange, error)
+        return error
+
+    def _finish(self, exchange: Exchange) -> None:
+        """The exchange is over: give back, count, log."""
+        try:
             exchange.end()
+        finally:
             now = monotonic()
-            route.metrics.end(exchange.head.method, exchange.status, now - exchange.started)
+            exchange.route.metrics.end(exchange.head.method, exchange.status, now - exchange.started)
+            # Its traceback knows the exchange: nothing is left in a circle.
+            error, exchange.failure = exchange.failure, None
             if error is not None and isinstance(error, MalformedRequest):
                 self._observer.malformed(exchange, error, now)
             else:
@@ -189,7 +260,7 @@ async def _wait(exchange: Exchange, gates: Sequence[Gate], place: int) -> Gatewa
         place = verdict
 
 
-async def _refuse(exchange: Exchange, error: GatewayError, snapshot: Snapshot) -> None:
+def _refuse(exchange: Exchange, error: GatewayError) -> None:
     """Say what is wrong, or cut the connection when the client has been told another story already."""
     exchange.error = error.slug
     if exchange.refund is not None and isinstance(error, Refused):
@@ -197,12 +268,13 @@ async def _refuse(exchange: Exchange, error: GatewayError, snapshot: Snapshot) -
     if exchange.responded:
         relay.break_off(exchange)
         return
-    if snapshot.edits is not None and exchange.edit is None and exchange.route is snapshot.no_route:
-        snapshot.edits.check(exchange, exchange.started)
+    route: Route = exchange.route
+    if route.edits is not None and exchange.edit is None:
+        route.edits.check(exchange, exchange.started)
     answer = problem(error, exchange.correlation_id)
-    if snapshot.egress and isinstance(error, BreakerOpen):
+    if route.egress and isinstance(error, BreakerOpen):
         answer.headers.append(_NO_RETRY)
-    await relay.reply(exchange, answer, HTTPStatus(answer.status).phrase.encode("ascii"))
+    relay.reply(exchange, answer, HTTPStatus(answer.status).phrase.encode("ascii"))
 
 
 def _uncancel() -> None:

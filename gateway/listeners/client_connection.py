@@ -44,6 +44,7 @@ class ClientConnection(asyncio.Protocol):
     __slots__ = (
         "_drained",
         "_holds",
+        "_in_task",
         "_reader",
         "_since",
         "_task",
@@ -70,6 +71,8 @@ class ClientConnection(asyncio.Protocol):
         self._wake: asyncio.Future[None] | None = None
         #: The exchange being served.
         self.exchange: Exchange | None = None
+        #: Whether the task has taken it over already.
+        self._in_task = False
         self._holds = 0
         # The way out.
         self.write_paused = False
@@ -89,6 +92,8 @@ class ClientConnection(asyncio.Protocol):
     def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - it is gone either way
         """The client has left: whatever is done for it stops."""
         self.listener.closed(self)
+        if self.exchange is not None and not self._in_task:
+            self.listener.service.abandon(self.exchange)
         if self.phase != TUNNEL and self._task is not None:
             self._task.cancel()
         self.phase = CLOSING
@@ -99,7 +104,7 @@ class ClientConnection(asyncio.Protocol):
         self._task = self.exchange = None
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came; wake the task when an exchange is ready."""
+        """Parse what came; serve what is ready."""
         reader = self._reader
         reader.last_read = now = monotonic()
         if reader.deaf:
@@ -108,7 +113,7 @@ class ClientConnection(asyncio.Protocol):
             idle_since, self._since = self._since, now
             self.phase = HEAD
             reader.feed(data)
-            if not reader.in_head and not reader.queue:  # empty lines before a request (RFC 9112, section 2.2)
+            if self.phase == HEAD and not reader.in_head:  # empty lines before a request (RFC 9112, section 2.2)
                 self.phase, self._since = IDLE, idle_since
             return
         if reader.early is None:
@@ -154,18 +159,18 @@ class ClientConnection(asyncio.Protocol):
         return self.phase == HEAD
 
     def work(self) -> None:
-        """See to it that the task takes the next exchange."""
-        if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._serve())
-        elif self._wake is not None:
-            if not self._wake.done():
-                self._wake.set_result(None)
-        else:
+        """Serve what is here: at once what needs no waiting, the rest in the connection's task."""
+        if self.exchange is not None:
             self._hold(_QUEUE)
+        elif self._advance():
+            if self._task is None:
+                self._task = asyncio.get_running_loop().create_task(self._serve())
+            elif self._wake is not None and not self._wake.done():
+                self._wake.set_result(None)
 
     def body_failed(self, body: RequestBody) -> None:
         """The rest of a body will not come: end the exchange that waits for it."""
-        if self.exchange is not None and self.exchange.body is body and self._task is not None:
+        if self._in_task and self.exchange is not None and self.exchange.body is body and self._task is not None:
             self._task.cancel()
 
     # ---- what an exchange may ask of its client's side
@@ -227,49 +232,68 @@ class ClientConnection(asyncio.Protocol):
 
     # ---- serving
 
-    async def _serve(self) -> None:
-        """Serve exchanges in order until the connection ends."""
-        loop = asyncio.get_running_loop()
+    def _advance(self) -> bool:
+        """Answer what can be answered at once; True when the task is to go on with `exchange`."""
         queue = self._reader.queue
-        while True:
-            if not queue:
-                self._wake = loop.create_future()
-                await self._wake
-                self._wake = None
+        service = self.listener.service
+        while queue:
             exchange = self.exchange = queue.popleft()
             self.phase = SERVING
             if self._holds & _QUEUE and not queue:
                 self._unhold(_QUEUE)
+            if not service.begin(exchange):
+                return True
+            if not self._served(exchange):
+                break
+        return False
+
+    async def _serve(self) -> None:
+        """Serve exchanges in order until the connection ends, `exchange` first."""
+        loop = asyncio.get_running_loop()
+        while True:
+            exchange = self.exchange
+            if exchange is None:
+                self._wake = loop.create_future()
+                await self._wake
+                self._wake = None
+                continue
+            self._in_task = True
             try:
-                await self.listener.serve(exchange)
+                await self.listener.service.serve(exchange)
             except BaseException as bug:  # without its task the connection would hang
                 self._transport.abort()
                 if isinstance(bug, asyncio.CancelledError):
                     raise
                 self.listener.log_bug("connection", bug)
                 return
-            self.exchange = None
-            if self.phase != SERVING:  # a tunnel's now, or gone
+            if not self._served(exchange):
                 return
-            if not exchange.keep_alive:
-                self._finish(exchange)
+            self._advance()
+            if self.phase > SERVING:
                 return
-            self._next(exchange)
 
-    def _next(self, served: Exchange) -> None:
-        """Make ready for the next request on this connection."""
+    def _served(self, exchange: Exchange) -> bool:
+        """An exchange is over; False when the connection is, too."""
+        self._in_task = False
+        if self.phase != SERVING:  # a tunnel's now, or gone
+            self.exchange = None
+            return False
+        if not exchange.keep_alive:
+            self.exchange = None
+            self._finish(exchange)
+            return False
         reader = self._reader
-        if reader.early is not None and served.head.upgrade:  # the upgrade was not taken
+        if reader.early is not None and exchange.head.upgrade:  # the upgrade was not taken
             self._unhold(_EARLY)
-            self._wake = asyncio.get_running_loop().create_future()  # the task looks at the queue itself
-            reader.reopen()
-            self._wake = None
+            reader.reopen()  # what it finds is for whoever called
+        self.exchange = None
         if reader.queue:
             reader.queue[0].started = monotonic()  # what it waited for was its own client's doing
-            return
+            return True
         self._unhold(_QUEUE | _BODY)  # a body that nobody took holds nothing back once its exchange is over
         self.phase = HEAD if reader.in_head else IDLE
         self._since = monotonic()
+        return True
 
     def _finish(self, exchange: Exchange) -> None:
         """The last response is written: close, without a reset that could overtake it (RFC 9112, section 9.6)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Protocol
 
@@ -55,6 +55,19 @@ class ConnectionMetrics(Protocol):
         """One was turned away."""
 
 
+class Service(Protocol):
+    """Who answers exchanges."""
+
+    def begin(self, exchange: Exchange) -> bool:
+        """Take it as far as it goes without waiting. True when it is over; else `serve` must follow."""
+
+    async def serve(self, exchange: Exchange) -> None:
+        """Take it to its end. Cancelled when the client leaves."""
+
+    def abandon(self, exchange: Exchange) -> None:
+        """The client has left between the two."""
+
+
 class Listener:
     """Accepts clients on one address and has their exchanges served."""
 
@@ -63,14 +76,14 @@ class Listener:
         name: str,
         limits: Limits,
         interest: Interest,
-        serve: Callable[[Exchange], Awaitable[None]],
+        service: Service,
         log_bug: Callable[[str, BaseException], None],
         metrics: ConnectionMetrics,
     ) -> None:
         self.name = name
         self.limits = limits
         self.interest = interest
-        self.serve = serve
+        self.service = service
         self.log_bug = log_bug
         self._metrics = metrics
         self.connections: set[ClientConnection] = set()

@@ -32,6 +32,7 @@ class RequestReader:
     __slots__ = (
         "_connection",
         "_fed",
+        "_feeding",
         "_head_size",
         "_interest",
         "_kept",
@@ -69,6 +70,8 @@ class RequestReader:
         self._target = b""
         self._head_size = 0
         self._fed = 0
+        #: Within `feed`, which sees itself to it that what is ready is served.
+        self._feeding = False
         #: How much of the body had come at the last look.
         self._seen = 0
         self._upgrading = False
@@ -80,6 +83,7 @@ class RequestReader:
     def feed(self, data: bytes) -> None:
         """Parse what came, and have the connection serve what is ready."""
         self._fed = len(data)
+        self._feeding = True
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
@@ -91,6 +95,7 @@ class RequestReader:
                 self._check_unfinished_head()
         elif self.body is not None:
             self._check_unfinished_body(self.body)
+        self._feeding = False
         if self.queue:
             self._connection.work()
 
@@ -126,7 +131,8 @@ class RequestReader:
         exchange = Exchange(connection.listener.name, head, NO_BODY, connection, connection.peer, self.last_read)
         exchange.refused = error
         self.queue.append(exchange)
-        connection.work()
+        if not self._feeding:
+            connection.work()
 
     def mark_pace(self, now: float) -> None:
         """Measure the body's pace from here: our own pauses do not count."""

@@ -53,7 +53,7 @@ class RateLimit:
     """Lets through what all rules of a route and of its listener have room for."""
 
     __slots__ = (
-        "_bytes", "_events", "_heeds_probes", "_held", "_limits", "_lines", "_local", "_offenders", "_parts",
+        "_bytes", "_events", "_heeds_probes", "_limits", "_lines", "_local", "_offenders", "_parts",
         "_plain", "_shadows", "_some", "_spendings", "_way",
     )  # fmt: skip
 
@@ -74,8 +74,6 @@ class RateLimit:
         self._lines = Lines([part.policy for part in parts])
         #: The lines for some of the rules only, by their names.
         self._some: dict[tuple[str, ...], Lines] = {}
-        #: What `wait` takes over from the `check` just before it.
-        self._held: tuple[list[Part], Asking] | None = None
 
     def check(self, exchange: Exchange, now: float) -> Verdict:
         """See `Gate.check`."""
@@ -95,8 +93,8 @@ class RateLimit:
 
     async def wait(self, exchange: Exchange) -> GatewayError | None:
         """See `Gate.wait`."""
-        held, self._held = self._held, None
-        assert held is not None  # noqa: S101 - check has just said WAIT
+        held: tuple[list[Part], Asking] = exchange.held
+        exchange.held = None
         parts, asking = held
         limits = self._limits
         left = exchange.patience_left(limits.patience, limits.clock())
@@ -149,7 +147,7 @@ class RateLimit:
         else:
             fits = asking.keep(standings, lambda taken, _: self._give_back(taken, now))
         if fits is None:
-            self._held = asked, asking
+            exchange.held = asked, asking
             return WAIT
         return self._settle(exchange, asked, asking, now, fits=fits)
 

@@ -112,7 +112,7 @@ def switching(exchange: Exchange, response: ResponseHead) -> None:
     exchange.client_side.write(b"".join(lines))
 
 
-async def reply(exchange: Exchange, answer: Reply, reason: bytes) -> None:
+def reply(exchange: Exchange, answer: Reply, reason: bytes) -> None:
     """Send a whole reply of our own."""
     if exchange.refused is not None or not exchange.body.complete:
         exchange.keep_alive = False
@@ -128,7 +128,6 @@ async def reply(exchange: Exchange, answer: Reply, reason: bytes) -> None:
     exchange.status = answer.status
     exchange.responded = True
     exchange.client_side.write(b"".join(lines))
-    await exchange.client_side.drained()
 
 
 def _edited(exchange: Exchange, pieces: Pieces) -> Pieces:

@@ -8,7 +8,7 @@ from typing import cast
 
 from gateway.exchange import BodySink, Exchange, Fields, Reply
 from gateway.listeners.client_connection import ClientConnection
-from gateway.listeners.listener import Limits, Listener
+from gateway.listeners.listener import Limits, Listener, Service
 from gateway.rules.request_head import Interest
 from gateway.settings import Limits as LimitSettings
 from gateway.upstreams import relay
@@ -47,14 +47,14 @@ class Echo:
         try:
             if exchange.refused is not None:
                 self.refused.append(exchange.refused.status)
-                await relay.reply(exchange, Reply(exchange.refused.status), b"Refused")
+                relay.reply(exchange, Reply(exchange.refused.status), b"Refused")
                 return
             sink = Whole()
             if exchange.body.source is not None:
                 exchange.body.attach(cast("BodySink", sink))
                 await sink.done.wait()
             self.served.append((exchange.method, exchange.path, sink.body))
-            await relay.reply(exchange, Reply(200, [(b"X-Answers", exchange.path)], b"ok"), b"OK")
+            relay.reply(exchange, Reply(200, [(b"X-Answers", exchange.path)], b"ok"), b"OK")
         except asyncio.CancelledError:
             error = exchange.body.error
             if error is None:
@@ -64,9 +64,22 @@ class Echo:
             assert task is not None
             task.uncancel()
             self.refused.append(error.status)
-            await relay.reply(exchange, Reply(error.status), b"Refused")
+            relay.reply(exchange, Reply(error.status), b"Refused")
         finally:
             self.running -= 1
+
+
+class Slow:
+    """Serves everything in the connection's task."""
+
+    def __init__(self, serve: Callable[[Exchange], Awaitable[None]]) -> None:
+        self.serve = serve
+
+    def begin(self, exchange: Exchange) -> bool:
+        return False
+
+    def abandon(self, exchange: Exchange) -> None:
+        pass
 
 
 class Counts:
@@ -98,7 +111,7 @@ class Listening:
             "ingress",
             cast("Limits", LimitSettings.model_validate(limits)),
             INTEREST,
-            serve or self.echo,
+            cast("Service", Slow(serve or self.echo)),
             lambda where, error: self.bugs.append(error),
             self.counts,
         )

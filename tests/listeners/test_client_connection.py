@@ -29,7 +29,7 @@ class Held:
         except asyncio.CancelledError:
             self.cancelled += 1
             raise
-        await relay.reply(exchange, Reply(200), b"OK")
+        relay.reply(exchange, Reply(200), b"OK")
 
 
 async def test_the_phases_of_a_request() -> None:
@@ -320,7 +320,7 @@ async def test_what_it_serves_knows_who_asks(peer: str, expected: str) -> None:
 
     async def serve(exchange: Exchange) -> None:
         seen.append(exchange)
-        await relay.reply(exchange, Reply(200), b"OK")
+        relay.reply(exchange, Reply(200), b"OK")
 
     _, transport = Listening(serve).connect(peer)
     transport.deliver(GET)

@@ -30,7 +30,7 @@ class Held:
             await self.go.wait()
         finally:
             self.running -= 1
-        await relay.reply(exchange, Reply(200, [], b"late"), b"OK")
+        relay.reply(exchange, Reply(200, [], b"late"), b"OK")
 
 
 @asynccontextmanager

@@ -257,7 +257,7 @@ async def test_informational_responses() -> None:
 
 async def replied(one: Exchange, answer: Reply) -> tuple[list[bytes], bytes]:
     one.stamp = b"X-Correlation-ID: 7\r\n"
-    await relay.reply(one, answer, b"Not Found")
+    relay.reply(one, answer, b"Not Found")
     return split(bytes(taker(one).written))
 
 
