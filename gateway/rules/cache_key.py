@@ -30,7 +30,8 @@ class CacheKey:
 
     `space` tells apart routes that share a store. Of the query, by default all of it as it came; `sorted_query` takes
     its parameters in the order of their names, `only` these parameters, `without` all but these; names are decoded.
-    `headers` are lower-case names, `cookies` names; a field that is absent is another key than an empty one.
+    `headers` are lower-case names, `cookies` names; a field that is absent is another key than an empty one. Of
+    cookies and credentials the key has a digest: keys are kept, and go to the state that replicas share.
     """
 
     __slots__ = ("_cookies", "_headers", "_host", "_only", "_path", "_picked", "_prefix", "_sorted", "_without")
@@ -102,11 +103,12 @@ class CacheKey:
             caller,
         )
         for name in self._headers:
-            key += _group(values(name))
+            group = _group(values(name))
+            key += sha256(group).digest() if name in CREDENTIALS else group
         if self._cookies:
             fields = values(b"cookie")
             for name in self._cookies:
-                key += _group(_cookie(fields, name))
+                key += sha256(_group(_cookie(fields, name))).digest()
         return key if len(key) <= LONGEST else b"#" + blake2b(key, digest_size=32).digest()
 
     def query(self, query: bytes) -> bytes:

@@ -105,6 +105,24 @@ def test_headers_and_cookies() -> None:
     assert key(recipe, (b"Cookie", b"t=9; s=1")) == key(recipe, (b"Cookie", b"s=1"), (b"Cookie", b"u=8"))
 
 
+@pytest.mark.parametrize("name", cache_key.CREDENTIALS)
+def test_no_credential_is_legible_in_a_key(name: bytes) -> None:
+    field = (name, b"session=s3cret")
+    for recipe in (CacheKey(headers=[name]), CacheKey(cookies=[b"session"])):
+        assert b"s3cret" not in key(recipe, field)
+    assert key(CacheKey(headers=[name]), field) != key(CacheKey(headers=[name]))
+    assert b"s3cret" not in cache_key.credential_digest(fields(field))
+
+
+def test_callers_are_told_apart_by_every_credential() -> None:
+    digests = {cache_key.credential_digest(fields((name, b"a"))) for name in cache_key.CREDENTIALS}
+    digests |= {cache_key.credential_digest(fields((b"cookie", b"a"), (b"cookie", b"b")))}
+    digests |= {cache_key.credential_digest(fields((b"cookie", b"ab")))}
+    digests |= {cache_key.credential_digest(fields((b"cookie", b"")))}
+    assert len(digests) == len(cache_key.CREDENTIALS) + 3
+    assert cache_key.credential_digest(fields((b"accept", b"a"))) == b""
+
+
 def test_settings_and_spaces_do_not_share_keys() -> None:
     recipes = [
         CacheKey(),

@@ -7,6 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.rules.cache_control import RequestDirectives, ResponseDirectives, request, response
+from gateway.rules.cache_key import CacheKey
 from gateway.rules.freshness import BY_DEFAULT, NO_LEEWAY, Freshness, Leeway, Source, judge
 from gateway.rules.http_date import render
 from gateway.rules.storable import (
@@ -21,6 +22,7 @@ from gateway.rules.storable import (
     may_ask,
     may_keep,
     may_store,
+    other_cookies,
     personal,
 )
 
@@ -214,6 +216,48 @@ def test_what_came_is_kept(size: int, complete: bool, length: int | None, why: W
     assert may_keep(size=size, complete=complete, length=length) is why
 
 
+@pytest.mark.parametrize(
+    ("lines", "held", "other"),
+    [
+        ([], [], False),
+        ([b"session=1"], [], True),
+        ([b"session=1"], [b"session"], False),
+        ([b"session=1; session=2", b" session = 3 ;"], [b"session"], False),
+        ([b"session=1; theme=dark"], [b"session"], True),
+        ([b"session=1; theme=dark"], [b"session", b"theme"], False),
+        ([b"session=1", b"theme=dark"], [b"session"], True),
+        ([b"Session=1"], [b"session"], True),
+        ([b"session"], [b"session"], True),
+        ([b"=1"], [b"session"], True),
+        ([b'session="a; b"'], [b"session"], True),
+        ([b""], [b"session"], False),
+        ([b""], [], True),
+    ],
+)
+def test_a_key_with_some_cookies_is_not_one_with_all(lines: list[bytes], held: list[bytes], other: bool) -> None:
+    assert other_cookies(lines, Sharing(key_cookies=frozenset(held))) is other
+    assert not other_cookies(lines, Sharing(frozenset(), frozenset({b"cookie"}), key_cookies=frozenset(held)))
+
+
+PAIRS = st.lists(
+    st.tuples(st.sampled_from([b"a", b"b", b"c", b" a"]), st.sampled_from([b"", b"1", b"2"])), max_size=4
+)
+
+
+@given(PAIRS, PAIRS, st.frozensets(st.sampled_from([b"a", b"b"])))
+def test_requests_that_are_not_personal_share_a_key_only_with_the_same_cookies(
+    one: list[tuple[bytes, bytes]], two: list[tuple[bytes, bytes]], held: frozenset[bytes]
+) -> None:
+    """What the two rules make of a Cookie field together: nobody's page becomes another's by a cookie left out."""
+    lines = [[b"; ".join(b"=".join(pair) for pair in pairs)] for pairs in (one, two)]
+    recipe = CacheKey(cookies=sorted(held))
+    keys = {recipe.of(b"GET", b"https", b"a", b"/", b"", lambda _, line=line: line) for line in lines}
+    if len(keys) == 1 and not any(other_cookies(line, Sharing(key_cookies=held)) for line in lines):
+        # Which of several of one name counts is the app's to choose; so their order does.
+        jars = [sorted(((name.strip(), place), value) for place, (name, value) in enumerate(p)) for p in (one, two)]
+        assert [(at[0], value) for at, value in jars[0]] == [(at[0], value) for at, value in jars[1]]
+
+
 def test_the_slugs_are_few_and_short() -> None:
     """They are labels of metrics."""
     assert len(Why) < 20
@@ -257,6 +301,7 @@ SHARINGS = st.builds(
     st.booleans(),
     st.booleans(),
     st.just(10),
+    st.frozensets(st.just(b"session")),
 )
 LEEWAYS = st.sampled_from([NO_LEEWAY, ROUTE, OVERRIDE, Leeway(ttl=60, negative_ttl=5, stale_if_error=99)])
 
