@@ -31,7 +31,10 @@ MAY_IMPORT: dict[str, set[str]] = {
     "state": {"rules"},
     "rates": {"errors", "exchange", "rules", "settings.rate_rule", "state.ports", "state.rate_rules"},
     "caps": {"rules", "exchange", "errors", "gate", "state.ports"},
-    "cache": {"rules", "exchange", "errors", "gate", "upstreams.forward", "upstreams.connection", "upstreams.relay"},
+    "cache": {
+        "rules", "exchange", "errors", "gate", "upstreams.forward", "upstreams.connection", "upstreams.relay",
+        "state.availability", "state.ports", "state.redis_client", "state.redis_scripts", "state.redis_url",
+    },
     "policies": {
         "caps", "entropy", "errors", "exchange", "gate", "rates", "rules", "settings.cache_forms",
         "settings.rate_rule", "settings.rates", "settings.types", "state.asking", "state.calendar",
@@ -73,6 +76,7 @@ ONLY_FOR: dict[str, set[str]] = {
 
 #: Each library, and the files that may know it; a folder stands for its files. The files do know it, too.
 LIBRARIES: dict[str, set[str]] = {
+    "aiocache": {"cache/redis_backend.py"},
     "aiohappyeyeballs": {"upstreams/connector.py"},
     "aiohttp": {
         "upstreams/resolver.py",
@@ -83,7 +87,10 @@ LIBRARIES: dict[str, set[str]] = {
         "cli/demo.py",
     },
     "httptools": {"listeners/request_reader.py", "listeners/body_replay.py", "upstreams/response_reader.py"},
-    "orjson": {"telemetry", "listeners/metrics.py", "listeners/bounded_server.py", "admin/listener.py"},
+    "orjson": {
+        "telemetry", "listeners/metrics.py", "listeners/bounded_server.py", "admin/listener.py",
+        "cache/codec.py", "cache/purge_bus.py",
+    },
     "prometheus_client": {"telemetry/exposition.py"},
     "pybreaker": {"upstreams/breaker.py"},
     "pydantic": {"settings", "policies"},  # a policy holds its own settings
@@ -93,7 +100,8 @@ LIBRARIES: dict[str, set[str]] = {
     "uvloop": {"cli/run.py"},
     "watchfiles": {"lifecycle.py"},
     "yaml": {"settings/document.py"},
-}
+    "zstandard": {"cache/compression.py"},
+}  # fmt: skip
 
 #: Of the standard library, what a pure decision has no use for: now, randomness and the world are arguments.
 NOT_IN_RULES = {
@@ -106,7 +114,21 @@ NOT_IN_RULES = {
 LAZY = {"settings/__init__.py", "cli/main.py"}
 
 #: Pages of the reference that are about no policy.
-SECTIONS = {"README", "admin", "state", "values", "routes", "listeners", "upstreams", "drain", "metrics", "log"}
+SECTIONS = {
+    *(
+        "README",
+        "admin",
+        "cache_store",
+        "drain",
+        "listeners",
+        "log",
+        "metrics",
+        "routes",
+        "state",
+        "upstreams",
+        "values",
+    ),
+}
 
 #: Files whose tests are another's.
 TESTED_WITH = {"rules/forwarded.py": "rules/client_address.py", "upstreams/upstream.py": "upstreams/forward.py"}

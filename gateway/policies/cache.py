@@ -73,7 +73,7 @@ class Cache(Section):
     """All callers of one key get the same: Cookie and Authorization say nothing of the response."""
     set_cookie: Annotated[bool, Switch()] = False
     """Responses with Set-Cookie are kept, and every caller gets the cookie."""
-    max_object: Annotated[int, Size(low=1, high=1 << 30)] = 1 << 20
+    max_object: Annotated[int, Size(low=1, high=256 << 20)] = 1 << 20
     """Bytes of a body; a larger one is passed on and not kept."""
 
     @field_validator("methods")

@@ -23,6 +23,8 @@ EXAMPLES = [
 TABLES = {
     "admin.md": ["Admin"],
     "breaker.md": ["Breaker"],
+    "cache.md": ["Cache", "Key"],
+    "cache_store.md": ["CacheStore", "Warm", "WarmUrl"],
     "correlation.md": ["Correlation"],
     "drain.md": ["Drain"],
     "headers.md": ["Headers", "RequestChanges", "ResponseChanges", "Security"],
