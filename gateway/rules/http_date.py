@@ -55,7 +55,7 @@ def parse(value: bytes, now: float = _ABOUT_NOW) -> int | None:
 def render(seconds: int) -> bytes:
     """Seconds since 1970 as an IMF-fixdate. Raises ValueError for a year that has not four digits."""
     days, clock = divmod(seconds, DAY)
-    year, month, day = _civil(days)
+    year, month, day = civil(days)
     if not 0 <= year <= 9999:
         raise ValueError("no date for a header field")
     return b"%b, %02d %b %04d %02d:%02d:%02d GMT" % (
@@ -71,7 +71,7 @@ def render(seconds: int) -> bytes:
 
 def year_of(seconds: int) -> int:
     """The year of a time in seconds since 1970."""
-    return _civil(seconds // DAY)[0]
+    return civil(seconds // DAY)[0]
 
 
 def _seconds(year: int, name: bytes, day: int, hour: int, minute: int, second: int) -> int | None:
@@ -80,10 +80,10 @@ def _seconds(year: int, name: bytes, day: int, hour: int, minute: int, second: i
     # A minute may have 61 seconds; the extra one counts as the next minute's first.
     if not 1 <= day <= _LENGTH[month] + leap or hour > 23 or minute > 59 or second > 60:
         return None
-    return _days(year, month, day) * DAY + hour * 3600 + minute * 60 + second
+    return days(year, month, day) * DAY + hour * 3600 + minute * 60 + second
 
 
-def _days(year: int, month: int, day: int) -> int:
+def days(year: int, month: int, day: int) -> int:
     """Days since 1970 in the Gregorian calendar, the year taken to begin in March so that leap days end it."""
     if month < 3:
         year -= 1
@@ -91,8 +91,8 @@ def _days(year: int, month: int, day: int) -> int:
     return 365 * year + year // 4 - year // 100 + year // 400 + (153 * (month - 3) + 2) // 5 + day - 719_469
 
 
-def _civil(days: int) -> tuple[int, int, int]:
-    """The reverse of `_days`: year, month and day."""
+def civil(days: int) -> tuple[int, int, int]:
+    """The reverse of `days`: year, month and day."""
     era, of_era = divmod(days + 719_468, 146_097)
     year_of_era = (of_era - of_era // 1460 + of_era // 36_524 - of_era // 146_096) // 365
     of_year = of_era - (365 * year_of_era + year_of_era // 4 - year_of_era // 100)

@@ -1,0 +1,122 @@
+"""In which bucket somebody is: murmur3 (x86, 32 bits) of `GROUP:ID`, as Unleash normalises it.
+
+Unleash has a hundred buckets, 1 to 100, and a share of n % takes those up to n. Here each of them is parted further,
+by the same hash's higher digits, so that a share may have a fraction: whole shares are Unleash's to the user, and a
+share that grows, by whatever step, takes more and gives up nobody.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+from mmh3 import hash as murmur3
+
+from gateway.rules.flags.context import Asked, Read, reader
+
+#: Unleash's seeds: of who is in a share, and of who gets which variant.
+SHARE_SEED, VARIANT_SEED = 0, 86_028_157
+
+#: Parts of a bucket; a share is counted in these, so 100 * PARTS is everybody.
+PARTS = 1000
+
+_share = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3})?) ?%?").fullmatch
+
+Test = Callable[[Asked], bool]
+
+
+def share(written: object) -> int | None:
+    """`25%`, `25` or `0.5%` as thousandths of a percent; None for what is no share of a whole."""
+    if isinstance(written, bool) or not isinstance(written, (str, int, float)):
+        return None
+    found = _share(str(written).strip())
+    parts = None if found is None else round(float(found[1]) * PARTS)
+    return parts if parts is not None and parts <= 100 * PARTS else None
+
+
+def hashed(prefix: str, who: str, seed: int) -> int:
+    """The hash of what is written after a prefix, whatever text it is."""
+    try:
+        return murmur3(prefix + who, seed, False)
+    except UnicodeEncodeError:
+        return murmur3((prefix + who).encode("utf-8", "replace"), seed, False)
+
+
+def place(group: str, who: str) -> int:
+    """Where somebody stands in a group, from 0 to 100 * PARTS; in a share of n parts are those below n."""
+    found = hashed(f"{group}:", who, SHARE_SEED)
+    return found % 100 * PARTS + found // 100 % PARTS
+
+
+def normalized(group: str, who: str, most: int, seed: int = SHARE_SEED) -> int:
+    """Unleash's bucket: 1 to `most`."""
+    return hashed(f"{group}:", who, seed) % most + 1
+
+
+def sticky(name: str) -> Read:
+    """What somebody is told by: `default` is the user, else the session, else the request; `random` the request.
+
+    Any other name is a field of the context; whoever lacks it is in no share.
+    """
+    if name == "default":
+        return _default
+    return _random if name == "random" else reader(name)
+
+
+def within(parts: int, stickiness: str, group: str) -> Test:
+    """Whether somebody is in a share."""
+    if parts <= 0:
+        return _nobody
+    if parts >= 100 * PARTS and stickiness in ("default", "random"):
+        return _everybody
+    prefix, who = f"{group}:", sticky(stickiness)
+    if parts % PARTS:
+
+        def finely(asked: Asked) -> bool:
+            found = who(asked)
+            return place(group, found) < parts if found else False
+
+        return finely
+    percent = parts // PARTS
+    if stickiness == "default":
+        return _usual(prefix, percent)
+
+    def test(asked: Asked) -> bool:
+        found = who(asked)
+        if not found:
+            return False
+        try:
+            return murmur3(prefix + found, SHARE_SEED, False) % 100 < percent
+        except UnicodeEncodeError:
+            return hashed(prefix, found, SHARE_SEED) % 100 < percent
+
+    return test
+
+
+def _usual(prefix: str, percent: int) -> Test:
+    """What most flags are, with nothing called but the hash."""
+
+    def test(asked: Asked) -> bool:
+        who = asked.user or asked.session or asked.random
+        try:
+            return murmur3(prefix + who, 0, False) % 100 < percent
+        except UnicodeEncodeError:
+            return hashed(prefix, who, SHARE_SEED) % 100 < percent
+
+    return test
+
+
+def _default(asked: Asked) -> str | None:
+    return asked.user or asked.session or asked.random
+
+
+def _random(asked: Asked) -> str | None:
+    return asked.random
+
+
+def _nobody(asked: Asked) -> bool:  # noqa: ARG001 - whoever asks
+    return False
+
+
+def _everybody(asked: Asked) -> bool:  # noqa: ARG001 - whoever asks
+    return True

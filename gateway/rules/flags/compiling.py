@@ -1,0 +1,93 @@
+"""What a compiler of definitions carries along: whom it reads, what it found wrong, and how it takes values apart.
+
+A definition may come from a file, from an operator or from another system, so it may be anything that JSON can say.
+What is wrong is noted with its place and compiled into what never holds: whoever must not take a wrong definition
+looks at the notes, and whoever must go on with it has it off there, as Unleash's clients do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
+from typing import Any, NamedTuple
+
+Place = tuple[str | int, ...]
+
+
+class Wrong(NamedTuple):
+    """One thing wrong, at a place in what was compiled: keys and indices from its root."""
+
+    at: Place
+    message: str
+
+    def __str__(self) -> str:
+        return f"{'.'.join(map(str, self.at))}: {self.message}"
+
+
+class Notes:
+    """What was found wrong, and the context's fields that are read."""
+
+    __slots__ = ("fields", "wrong")
+
+    def __init__(self) -> None:
+        self.wrong: list[Wrong] = []
+        self.fields: set[str] = set()
+
+    def refuse(self, at: Place, message: str) -> None:
+        """Note what is wrong at a place."""
+        self.wrong.append(Wrong(at, message))
+
+    def mapping(self, raw: object, at: Place, known: frozenset[str] | None = None) -> Mapping[str, Any]:
+        """A mapping, of known keys only where these are given; an empty one in place of anything else."""
+        if not isinstance(raw, Mapping):
+            self.refuse(at, f"a mapping is wanted, not {shown(raw)}")
+            return {}
+        for key in raw if known is not None else ():
+            if key not in (known or ()):
+                near = get_close_matches(str(key), known or (), 1)
+                self.refuse((*at, str(key)), "no such key" + (f"; is it {near[0]}?" if near else ""))
+        return raw
+
+    def items(self, raw: object, at: Place) -> Sequence[Any]:
+        """A list; an empty one in place of nothing, or of anything else."""
+        if raw is None:
+            return ()
+        if isinstance(raw, (list, tuple)):
+            return raw
+        self.refuse(at, f"a list is wanted, not {shown(raw)}")
+        return ()
+
+    def texts(self, raw: object, at: Place) -> tuple[str, ...]:
+        """A list of texts, numbers among them taken as they are written."""
+        found = []
+        for number, one in enumerate(self.items(raw, at)):
+            text = as_text(one)
+            if text is None:
+                self.refuse((*at, number), f"a text is wanted, not {shown(one)}")
+            else:
+                found.append(text)
+        return tuple(found)
+
+    def flag(self, raw: object, at: Place, unset: bool) -> bool:
+        """True or false; `unset` in place of nothing, false in place of anything else."""
+        if raw is None:
+            return unset
+        if not isinstance(raw, bool):
+            self.refuse(at, f"true or false is wanted, not {shown(raw)}")
+            return False
+        return raw
+
+
+def as_text(raw: object) -> str | None:
+    """A scalar as it is written; None for what is none."""
+    if isinstance(raw, str):
+        return raw
+    if isinstance(raw, bool):
+        return "true" if raw else "false"
+    return str(raw) if isinstance(raw, (int, float)) else None
+
+
+def shown(raw: object) -> str:
+    """A value in a message, short."""
+    text = repr(raw) if isinstance(raw, (str, int, float, bool, type(None))) else type(raw).__name__
+    return text if len(text) <= 60 else f"{text[:57]}..."

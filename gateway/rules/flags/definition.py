@@ -1,0 +1,120 @@
+"""Flags as the gateway's own config defines them (`flags.define`), compiled.
+
+Some keys say for whom a flag is on: `users`, `groups`, `addresses`, `rollout`, and `strategies` as Unleash writes
+them; any of them turns it on, and a flag without any is on for everybody. Others must hold whichever of these it is:
+`environments`, `from`, `until`, `constraints`, `segments`, `requires`. `true` or `false` alone is a definition too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gateway.rules.flags.answer import SPLIT, STATIC, TARGETING
+from gateway.rules.flags.compiling import Notes, Place, as_text, shown
+from gateway.rules.flags.constraint import Condition, conditions, never
+from gateway.rules.flags.context import Asked
+from gateway.rules.flags.flag import Flag
+from gateway.rules.flags.flag_set import FlagSet, linked, prerequisite
+from gateway.rules.flags.instant import parse
+from gateway.rules.flags.strategy import Segments, Strategies, Strategy, clients, groups, rollout, users
+from gateway.rules.flags.variants import Variants
+
+#: All keys of a definition.
+KEYS = frozenset(
+    {
+        "addresses", "constraints", "description", "enabled", "environments", "from", "group_id", "groups",
+        "requires", "rollout", "segments", "stickiness", "strategies", "until", "users", "variants",
+    }
+)  # fmt: skip
+
+
+def compiled(define: Mapping[str, object], segments: Mapping[str, object], hostname: str = "") -> FlagSet:
+    """Flags by name and segments by name, each of these a list of constraints, on a machine of some name."""
+    notes = Notes()
+    known = {name: conditions(raw, ("segments", name), notes) for name, raw in segments.items()}
+    compiler = _Compiler(Segments(known), hostname, notes)
+    flags = [(compiler.flag(name, raw), name) for name, raw in define.items()]
+    return linked([(flag, ("define", name, "requires")) for flag, name in flags], notes)
+
+
+class _Compiler:
+    """Compiles one flag after the other."""
+
+    __slots__ = ("_notes", "_segments", "_strategies")
+
+    def __init__(self, segments: Segments, hostname: str, notes: Notes) -> None:
+        self._segments, self._notes = segments, notes
+        self._strategies = Strategies(segments, hostname, notes)
+
+    def flag(self, name: str, raw: object) -> Flag:
+        at: Place = ("define", name)
+        notes = self._notes
+        given = {"enabled": raw} if isinstance(raw, bool) else notes.mapping(raw, at, KEYS)
+        by = as_text(given.get("stickiness")) or "default"
+        group = as_text(given.get("group_id")) or name
+        guards = self._guards(given, at)
+        strategies = self._rules(given, name, by, group, at)
+        if not strategies and not given.keys() & {"users", "groups", "addresses", "rollout", "strategies"}:
+            strategies = (Strategy("everybody", (), TARGETING if guards else STATIC),)
+        reason = strategies[0].reason if len(strategies) == 1 else SPLIT
+        variants = Variants(given.get("variants"), group, by, (*at, "variants"), notes, by_rule=reason)
+        wanted = notes.items(given.get("requires"), (*at, "requires"))
+        parents = [prerequisite(one, (*at, "requires", number), notes) for number, one in enumerate(wanted)]
+        return Flag(
+            name,
+            notes.flag(given.get("enabled"), (*at, "enabled"), True),
+            guards=guards,
+            strategies=strategies,
+            variants=variants or None,
+            prerequisites=tuple(one for one in parents if one),
+            broken="" if all(parents) else "a prerequisite is wrong",
+        )
+
+    def _rules(self, given: Mapping[str, object], name: str, by: str, group: str, at: Place) -> tuple[Strategy, ...]:
+        notes = self._notes
+        made: list[Strategy | None] = []
+        for key, make in (("users", users), ("groups", groups)):
+            if given.get(key):
+                made.append(make(key, notes.texts(given[key], (*at, key))))
+        if given.get("addresses"):
+            texts = notes.texts(given["addresses"], (*at, "addresses"))
+            made.append(clients("addresses", texts, (*at, "addresses"), notes))
+        if given.get("rollout") is not None:
+            made.append(rollout("rollout", given["rollout"], by, group, (*at, "rollout"), notes))
+        for number, one in enumerate(notes.items(given.get("strategies"), (*at, "strategies"))):
+            made.append(self._strategies.compiled(one, name, (*at, "strategies", number)))
+        return tuple(one for one in made if one)
+
+    def _guards(self, given: Mapping[str, object], at: Place) -> tuple[Condition, ...]:
+        notes = self._notes
+        found: list[Condition] = []
+        if given.get("environments"):
+            names = frozenset(notes.texts(given["environments"], (*at, "environments")))
+            said = f"the environment is one of [{', '.join(sorted(names))}]"
+            found.append(Condition(lambda asked: asked.environment in names, said, lambda asked: asked.environment))
+        for key, make in (("from", _since), ("until", _before)):
+            if given.get(key) is not None:
+                text = as_text(given[key])
+                moment = None if text is None else parse(text)
+                if moment is None:
+                    notes.refuse((*at, key), f"{shown(given[key])} is no date")
+                    found.append(never(f"{key} {shown(given[key])}, which is no date"))
+                else:
+                    found.append(make(moment, text or ""))
+        found += conditions(given.get("constraints"), (*at, "constraints"), notes)
+        found += self._segments.conditions(given.get("segments"), (*at, "segments"), notes)
+        return tuple(found)
+
+
+def _since(moment: float, text: str) -> Condition:
+    def test(asked: Asked) -> bool:
+        return asked.now >= moment
+
+    return Condition(test, f"it is {text} or later")
+
+
+def _before(moment: float, text: str) -> Condition:
+    def test(asked: Asked) -> bool:
+        return asked.now < moment
+
+    return Condition(test, f"it is before {text}")

@@ -1,0 +1,152 @@
+"""One flag, compiled: what it says to a request, and how it comes to that.
+
+A flag is on where it is enabled, its prerequisites are met, all its guards are, and one of its strategies is; without
+any strategy it is on for everybody whom the guards let through.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from gateway.rules.flags.answer import NO_RULE, OFF, Answer
+from gateway.rules.flags.constraint import Condition
+from gateway.rules.flags.context import Asked
+from gateway.rules.flags.strategy import Strategy
+from gateway.rules.flags.variants import Variants
+
+Evaluate = Callable[[Asked], Answer]
+
+
+class Prerequisite(NamedTuple):
+    """Another flag and what it must say: on, and as one of these variants if any are named, or off."""
+
+    flag: str
+    on: bool = True
+    variants: frozenset[str] = frozenset()
+
+    def __str__(self) -> str:
+        as_one_of = f" as one of [{', '.join(sorted(self.variants))}]" if self.variants else ""
+        return f"{self.flag} is {'on' if self.on else 'off'}{as_one_of}"
+
+    def met(self, answer: Answer) -> bool:
+        """Whether that is what it says. One without a variant says `disabled`, as Unleash's clients name it."""
+        if answer.on is not self.on:
+            return False
+        if not self.on or not self.variants:
+            return True
+        return (answer.variant.name if answer.variant else "disabled") in self.variants
+
+
+class Flag:
+    """A flag of a set, in which its prerequisites are looked up. `evaluate` is the whole of it for one request."""
+
+    __slots__ = ("_set", "broken", "enabled", "evaluate", "guards", "name", "prerequisites", "strategies", "variants")
+
+    def __init__(
+        self,
+        name: str,
+        enabled: bool,
+        *,
+        guards: tuple[Condition, ...] = (),
+        strategies: tuple[Strategy, ...] = (),
+        variants: Variants | None = None,
+        prerequisites: tuple[Prerequisite, ...] = (),
+        broken: str = "",
+    ) -> None:
+        self.name, self.enabled, self.guards, self.strategies = name, enabled, guards, strategies
+        self.variants, self.prerequisites = variants, prerequisites
+        #: Why it can never be on, where its prerequisites are impossible.
+        self.broken = broken
+        self.evaluate: Evaluate = _off
+        self._set: Mapping[str, Flag] = {}
+
+    def bind(self, among: Mapping[str, Flag]) -> None:
+        """Make it ready, its prerequisites first; those of a set must not go round in a circle."""
+        self._set = among
+        if not self.enabled or self.broken:
+            self.evaluate = _never if self.enabled else _off
+            return
+        self.evaluate = _decision(self.guards, self.strategies, self.variants)
+        if self.prerequisites:
+            parents = [(one, among[one.flag].evaluate) for one in self.prerequisites]
+            self.evaluate = _after(parents, self.evaluate)
+
+    def parent(self, name: str) -> Flag:
+        """A prerequisite of this one."""
+        return self._set[name]
+
+
+def _off(asked: Asked) -> Answer:  # noqa: ARG001 - whoever asks
+    return OFF
+
+
+def _never(asked: Asked) -> Answer:  # noqa: ARG001 - whoever asks
+    return NO_RULE
+
+
+def _decision(guards: tuple[Condition, ...], strategies: tuple[Strategy, ...], variants: Variants | None) -> Evaluate:
+    rules = tuple(
+        (tuple(one.test for one in strategy.conditions), strategy.test, *says(strategy, variants))
+        for strategy in strategies
+    )
+    checks = tuple(one.test for one in guards)
+    if not checks and len(rules) == 1:
+        return _alone(*rules[0])
+
+    def decide(asked: Asked) -> Answer:
+        for check in checks:
+            if not check(asked):
+                return NO_RULE
+        for tests, draw, answer, choose in rules:
+            for test in tests:
+                if not test(asked):
+                    break
+            else:
+                if draw is None or draw(asked):
+                    return answer if choose is None else choose(asked)
+        return NO_RULE
+
+    return decide
+
+
+def _alone(
+    tests: tuple[Callable[[Asked], bool], ...],
+    draw: Callable[[Asked], bool] | None,
+    answer: Answer,
+    choose: Evaluate | None,
+) -> Evaluate:
+    """What most flags are, with no more than they need."""
+    if choose is None and draw is not None and not tests:
+        return lambda asked: answer if draw(asked) else NO_RULE
+    if choose is None and draw is None and len(tests) == 1:
+        (only,) = tests
+        return lambda asked: answer if only(asked) else NO_RULE
+    if choose is None and draw is None and not tests:
+        return lambda asked: answer  # noqa: ARG005 - whoever asks
+
+    def decide(asked: Asked) -> Answer:
+        for test in tests:
+            if not test(asked):
+                return NO_RULE
+        if draw is not None and not draw(asked):
+            return NO_RULE
+        return answer if choose is None else choose(asked)
+
+    return decide
+
+
+def _after(parents: list[tuple[Prerequisite, Evaluate]], evaluate: Evaluate) -> Evaluate:
+    def decide(asked: Asked) -> Answer:
+        for parent, says in parents:
+            if not parent.met(says(asked)):
+                return NO_RULE
+        return evaluate(asked)
+
+    return decide
+
+
+def says(strategy: Strategy, variants: Variants | None) -> tuple[Answer, Evaluate | None]:
+    """What a strategy that is met says: an answer, or what draws one; its own variants go before the flag's."""
+    own = strategy.variants or variants
+    return strategy.on, own.choose if own else None
