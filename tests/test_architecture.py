@@ -48,13 +48,16 @@ MAY_IMPORT: dict[str, set[str]] = {
     "admin": {"listeners"},
     "operations": {"admin", "policies", "rules", "settings", "state", "telemetry", "upstreams"},
     "control": {"admin", "faults", "listeners", "settings", "telemetry"},
+    "caching": {
+        "cache", "faults", "gate", "pipeline", "policies", "rules", "settings", "state", "telemetry", "upstreams",
+    },
     "protection": {"caps", "faults", "gate", "policies", "rules", "settings", "state", "telemetry"},
     "build": {
-        "rules", "policies", "providers", "settings", "telemetry", "upstreams", "gate", "pipeline", "entropy",
+        "cache", "rules", "policies", "providers", "settings", "telemetry", "upstreams", "gate", "pipeline", "entropy",
         "faults",
     },
     "assembly": {
-        "admin", "build", "control", "entropy", "errors", "exchange", "faults", "listeners", "operations",
+        "admin", "build", "caching", "control", "entropy", "errors", "exchange", "faults", "listeners", "operations",
         "pipeline", "protection", "rules", "settings", "telemetry", "upstreams",
     },
     "lifecycle": {"assembly", "settings", "telemetry"},
@@ -70,6 +73,7 @@ ONLY_FOR: dict[str, set[str]] = {
     "control": {"assembly"},
     "operations": {"assembly"},
     "protection": {"assembly"},
+    "caching": {"assembly"},
     "lifecycle": {"cli"},
     "cli": {"__main__"},
 }
@@ -116,7 +120,8 @@ LAZY = {"settings/__init__.py", "cli/main.py"}
 
 #: Pages of the reference that are about no policy.
 SECTIONS = {
-    "README", "admin", "cache_store", "drain", "listeners", "log", "metrics", "routes", "state", "upstreams", "values",
+    "README", "admin", "cache_store", "drain", "listeners", "log", "metrics", "routes", "state", "upstreams",
+    "values",
 }  # fmt: skip
 
 #: Files whose tests are another's.

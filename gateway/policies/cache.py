@@ -5,7 +5,7 @@ The decisions are in rules, the flow and the stores in cache; here are the setti
 
 from __future__ import annotations
 
-from typing import Annotated, Protocol
+from typing import Annotated, Literal, Protocol
 
 from pydantic import Field, field_validator
 
@@ -14,7 +14,9 @@ from gateway.rules.freshness import Leeway
 from gateway.rules.storable import Sharing
 from gateway.settings.cache_forms import (
     MOST,
+    STRIP,
     WHOLE_QUERY,
+    CookieForm,
     Query,
     QueryForm,
     Seconds,
@@ -71,8 +73,8 @@ class Cache(Section):
     """Which requests are the same."""
     shared_between_callers: Annotated[bool, Switch()] = False
     """All callers of one key get the same: Cookie and Authorization say nothing of the response."""
-    set_cookie: Annotated[bool, Switch()] = False
-    """Responses with Set-Cookie are kept, and every caller gets the cookie."""
+    set_cookie: Annotated[bool | Literal["strip"], CookieForm()] = False
+    """Responses with Set-Cookie are kept: `strip` without it, `true` with it, so that every caller gets it."""
     max_object: Annotated[int, Size(low=1, high=256 << 20)] = 1 << 20
     """Bytes of a body; a larger one is passed on and not kept."""
 
@@ -106,9 +108,10 @@ class Cache(Section):
             frozenset(method.encode("ascii") for method in methods),
             frozenset({*_lower(self.key.headers), *self.credentials}),
             self.shared_between_callers,
-            self.set_cookie,
+            self.set_cookie is True,
             self.max_object,
             frozenset(name.encode("ascii") for name in self.key.cookies),
+            self.set_cookie == STRIP,
         )
 
     def leeway(self) -> Leeway:

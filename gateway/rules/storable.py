@@ -60,6 +60,8 @@ class Sharing(NamedTuple):
     max_object: int = 1024 * 1024
     #: Cookies that its key holds.
     key_cookies: frozenset[bytes] = frozenset()
+    #: Responses with Set-Cookie are stored, without it: only who it was for gets it.
+    strip_cookie: bool = False
 
 
 DEFAULT = Sharing()
@@ -157,7 +159,9 @@ def may_store(asker: Asker, answer: Answer, stored: Freshness, sharing: Sharing 
     if answer.vary_any:  # section 4.1: no request ever matches it
         return _REFUSED[Why.VARY]
     if answer.set_cookie and not sharing.set_cookie and b"set-cookie" not in without:
-        return _REFUSED[Why.SET_COOKIE]
+        if not sharing.strip_cookie:
+            return _REFUSED[Why.SET_COOKIE]
+        without |= {b"set-cookie"}
     why = _of_callers(asker, said, stored, sharing) or _of_times(answer, stored)
     if why is not None:
         return _REFUSED[why]

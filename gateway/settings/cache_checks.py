@@ -61,7 +61,7 @@ def advise(key: str, listener: Listener, store: CacheStore) -> Found:
 
 
 def _doubtful(loc: Loc, found: Cache, store: CacheStore) -> Found:
-    if found.set_cookie and found.shared_between_callers:
+    if found.set_cookie is True and found.shared_between_callers:
         yield (
             (*loc, "set_cookie"),
             "every caller gets the cookie that the upstream sets for one of them; a session would be everybody's",

@@ -7,15 +7,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 from gateway.rules import field_syntax, hop_by_hop
 from gateway.settings import values
 from gateway.settings.mistakes import shown, suggestion
-from gateway.settings.types import Duration, JsonSchema, Kind, is_off
+from gateway.settings.types import Duration, JsonSchema, Kind, Switch, is_off
 
 SORTED = "sorted"
 WITHOUT = "without"
+STRIP: Final = "strip"
 
 #: Names of parameters, fields or cookies in one key, and tags of one route.
 MOST = 1000
@@ -100,6 +101,19 @@ def _parameters(written: Any) -> tuple[str, ...]:
         if not isinstance(name, str) or not _PARAMETER.fullmatch(name):
             raise ValueError("a parameter's name is 1 to 100 characters, decoded, without space and & = ; #")
     return tuple(map(str, written))
+
+
+@dataclass(frozen=True, slots=True)
+class CookieForm(Switch):
+    """What becomes of a response that sets a cookie: a bool for whether it is kept with it, or STRIP."""
+
+    def parse(self, text: str) -> Any:
+        """`true`, `false` or `strip`."""
+        return STRIP if text == STRIP else super(CookieForm, self).parse(text)
+
+    def json_schemas(self) -> list[JsonSchema]:
+        """A boolean, or the word."""
+        return [{"type": "boolean"}, {"const": STRIP}]
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,10 @@ import pytest
 
 from gateway import settings
 from gateway.demo import CONFIG
+from gateway.policies import cache
 from gateway.policies.breaker import Breaker
+from gateway.policies.cache import Cache
+from gateway.rules.storable import Asker, personal
 
 ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "config").rglob("*.yaml"))
@@ -27,6 +30,8 @@ def test_there_are_files_to_load() -> None:
         "health-checks.yaml",
         "guest-quotas.yaml",
         "user-limits.yaml",
+        "cached-app.yaml",
+        "cached-providers.yaml",
     }
 
 
@@ -54,6 +59,43 @@ def test_guests_have_less_a_day_than_users() -> None:
 
 def test_users_who_do_not_stop_are_blocked() -> None:
     assert "20/min, burst 5, by user, blocks after 20 in 1m for 10m" in limits("user-limits.yaml")["chat"]
+
+
+def caches(listener: settings.Listener | None) -> dict[str, Cache]:
+    """What holds on the routes that have a cache."""
+    assert listener is not None
+    found = {route.name: cache.resolve(listener, route) for route in listener.routes}
+    return {name: one for name, one in found.items() if one is not None}
+
+
+def test_an_apps_answers_are_kept_as_long_as_they_are_good_for() -> None:
+    loaded = settings.load(str(ROOT / "config/examples/cached-app.yaml"), {})
+    found = caches(loaded.ingress)
+    assert {name: one.ttl for name, one in found.items()} == {"models": 3600, "profile": 60, "public": 14_400}
+    somebody = Asker(authorization=True, cookie=True)
+    assert not personal(somebody, found["models"].sharing())
+    assert not personal(somebody, found["profile"].sharing())
+    assert personal(somebody, found["public"].sharing()), "so its route lets nobody's credentials through"
+    recipe = found["profile"].cache_key()
+    users = [{b"authorization": [b"Bearer a"]}, {b"authorization": [b"Bearer b"]}, {b"cookie": [b"session=a"]}]
+    keys = {recipe.of(b"GET", b"https", b"a", b"/", b"", lambda name, own=own: own.get(name, [])) for own in users}
+    assert len(keys) == len(users)
+
+
+def test_public_data_is_asked_for_without_the_callers_credentials() -> None:
+    ingress = settings.load(str(ROOT / "config/examples/cached-app.yaml"), {}).ingress
+    assert ingress is not None
+    (public,) = [route for route in ingress.routes if route.name == "public"]
+    assert public.headers is not None
+    assert {*public.headers.request.remove} == {"Authorization", "Cookie"}
+
+
+def test_providers_answers_are_kept_by_what_was_asked_and_by_whom() -> None:
+    found = caches(settings.load(str(ROOT / "config/examples/cached-providers.yaml"), {}).egress)
+    by_content = {name: one for name, one in found.items() if "POST" in one.methods}
+    assert {*by_content} == {"embeddings", "completions", "messages", "huggingface"}
+    assert all(one.body is not None and one.credentials for one in by_content.values())
+    assert all(one.ttl for one in found.values())
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,20 @@ from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from gateway.policies.cache import Cache, resolve
-from gateway.rules.cache_control import response
+from gateway.rules.cache_control import SILENT, response
 from gateway.rules.cache_key import CREDENTIALS, CacheKey, credential_digest
 from gateway.rules.freshness import NO_LEEWAY, Leeway, judge
-from gateway.rules.storable import GET_AND_HEAD, Answer, Asker, Sharing, Why, may_store, other_cookies, personal
+from gateway.rules.storable import (
+    GET_AND_HEAD,
+    Answer,
+    Asker,
+    Sharing,
+    Verdict,
+    Why,
+    may_store,
+    other_cookies,
+    personal,
+)
 from gateway.settings import json_schema
 from gateway.settings.cache_forms import Query
 from gateway.settings.listener import Listener, Route
@@ -88,6 +98,7 @@ def test_everything() -> None:
         ({"negative_ttl": "500ms"}, "out of range"),
         ({"stale_if_error": "false"}, "is not a duration"),
         ({"override": "yes"}, "yes"),
+        ({"set_cookie": "drop"}, "drop"),
         ({"methods": []}, "at least 1"),
         ({"methods": ["HEAD"]}, "write GET, which takes HEAD too"),
         ({"methods": ["HEAD", "POST"]}, "write GET"),
@@ -146,6 +157,20 @@ def test_the_ways_of_a_query(written: Any, query: Query) -> None:
     cache = read({"key": {"query": written}})
     assert cache.key.query == query
     assert read({"key": {"query": query.written}}) == cache
+
+
+@pytest.mark.parametrize(
+    ("written", "verdict"),
+    [
+        ("false", Verdict(Why.SET_COOKIE)),
+        ("true", Verdict(None)),
+        ("strip", Verdict(None, frozenset({b"set-cookie"}))),
+    ],
+)
+def test_what_becomes_of_a_response_that_sets_a_cookie(written: str, verdict: Verdict) -> None:
+    cache = read({"set_cookie": written, "ttl": "1h"})
+    times = judge(200, SILENT, asked=NOW, received=NOW, leeway=cache.leeway())
+    assert may_store(Asker(), Answer(set_cookie=True), times, cache.sharing()) == verdict
 
 
 # ---- what holds on a route
@@ -269,6 +294,8 @@ def test_callers_differ_by_their_credentials() -> None:
         ({"key": {"query": {"without": "a"}}}, False),
         ({"key": {"query": []}}, False),
         ({"methods": ["GET", "POST"], "tags": "a"}, True),
+        ({"set_cookie": "strip"}, True),
+        ({"set_cookie": "drop"}, False),
         ({"methods": []}, False),
         ({"methods": ["PUT"]}, False),
         ({"ttl": 60}, False),
