@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import ssl
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -107,6 +107,20 @@ class Client:
                 yield keys
             if int(cursor) == 0:
                 return
+
+    @property
+    def commands(self) -> Any:
+        """redis-py's own client, for a library that brings commands of its own."""
+        return self._redis
+
+    async def messages(self, channel: bytes) -> AsyncGenerator[bytes, None]:
+        """What is published from now on, by a connection of its own; first nothing (b""), once it listens."""
+        async with self._redis.pubsub() as listening:
+            await listening.subscribe(channel)
+            while True:
+                message = await listening.get_message(timeout=None)
+                if message is not None and message["type"] in ("subscribe", "message"):
+                    yield b"" if message["type"] == "subscribe" else message["data"]
 
     async def drop(self) -> None:
         """Drop the connections that there are: what was the server may be another by now, and those lead nowhere."""

@@ -11,8 +11,8 @@ class Script:
 
     __slots__ = ("sha", "text")
 
-    def __init__(self, name: str) -> None:
-        self.text = (resources.files(__package__) / "lua" / f"{name}.lua").read_bytes()
+    def __init__(self, name: str, package: str = "gateway.state") -> None:
+        self.text = (resources.files(package) / "lua" / f"{name}.lua").read_bytes()
         self.sha = sha1(self.text, usedforsecurity=False).hexdigest().encode()
 
 
