@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 from gateway.entropy import Entropy
 from gateway.faults import about
@@ -34,7 +34,7 @@ class Limits(Protocol):
     """Rate limits and caps."""
 
     @property
-    def of_routes(self) -> Sequence[Sequence[Gate]]:
+    def of_routes(self) -> Sequence[Any]:
         """For each route."""
 
     @property
@@ -107,7 +107,7 @@ def snapshot(
     for route, way, more in zip(settings.routes, ways, limits.of_routes, strict=True):
         gates = [headers.gate(settings.headers, route.headers), request.gate(settings.request, route.request)]
         part = metrics.route(name, route.name)
-        every = [*(gate for gate in gates if gate is not None), *more]
+        every = [*(gate for gate in gates if gate is not None), *more.rates, *more.caps]
         routes.append(Route(route.name, way, part, every, egress=egress))
     unrouted = Route(
         NO_ROUTE,

@@ -11,7 +11,8 @@
     │   ├── ContentTooLarge         413
     │   ├── TargetTooLong           414
     │   ├── UnsupportedMediaType    415, Accept
-    │   └── HeadersTooLarge         431
+    │   ├── HeadersTooLarge         431
+    │   └── NotStored               504
     ├── Refused                     the gateway protects something; 503, Retry-After
     │   ├── BreakerOpen
     │   ├── InFlightFull
@@ -154,6 +155,14 @@ class HeadersTooLarge(RequestError):
 
     status = 431
     slug = "headers-too-large"
+
+
+class NotStored(RequestError):
+    """The client wants nothing but a stored response, and there is none that it would take (RFC 9111, 5.2.1.7)."""
+
+    status = 504
+    proxy_error = "proxy_internal_response"
+    slug = "not-stored"
 
 
 class Refused(GatewayError):

@@ -215,8 +215,10 @@ class Exchange:
     __slots__ = (
         "_at_end",
         "added",
+        "asked",
         "body",
         "bytes_out",
+        "cached",
         "client",
         "client_side",
         "continued",
@@ -296,6 +298,10 @@ class Exchange:
         self.waits_at = -1
         #: What that gate keeps from its `check` for its `wait`.
         self.held: Any = None
+        #: What the route's cache has made of the request.
+        self.asked: Any = None
+        #: What has become of it there, for the log; empty where there is no cache.
+        self.cached = ""
         self.upstream = ""
         self.upstream_seconds = 0.0
         #: The upstream has asked for the request's body (100 Continue).

@@ -53,10 +53,17 @@ class Built:
     caps: list[str] = field(default_factory=list)
 
 
+class RouteGates(NamedTuple):
+    """What a route's requests pass; the caps, on a cached route, only what goes to the upstream."""
+
+    rates: list[Gate]
+    caps: list[Gate]
+
+
 class Gates(NamedTuple):
     """A listener's gates: of its routes, and of requests that none of them takes."""
 
-    of_routes: list[list[Gate]]
+    of_routes: list[RouteGates]
     of_the_rest: list[Gate]
 
 
@@ -157,11 +164,12 @@ class Protection:
         rates = rate_limit.build(name, listener, self.limits, self.events)
         built.rules[name] = rates.rules
         common = self._caps(name, "listener", f"{name}//", listener.in_flight or (), listener.user, built)
-        gates: list[list[Gate]] = []
+        gates: list[RouteGates] = []
         for route, total, rate in zip(listener.routes, totals, rates.gates, strict=True):
             caps = [] if route.in_flight is None else [*self._route_caps(name, route, listener.user, built), *common]
             gates.append(_gates(rate, _narrow_first(caps), total))
-        return Gates(gates, _gates(rates.unrouted, _narrow_first(common), inf))
+        unrouted = _gates(rates.unrouted, _narrow_first(common), inf)
+        return Gates(gates, [*unrouted.rates, *unrouted.caps])
 
     def upstream_caps(self, name: str, settings: Upstream, built: Built) -> list[Cap]:
         """An upstream's caps. Whose a call is, it is told by the fields that the app sends."""
@@ -234,9 +242,8 @@ def _narrow_first(caps: Sequence[_Placed]) -> list[Cap]:
     return [cap for _, cap in sorted(caps, key=itemgetter(0))]
 
 
-def _gates(rate: Gate | None, caps: Sequence[Cap], total: float) -> list[Gate]:
-    gates = [] if rate is None else [rate]
-    return [*gates, InFlight(caps, total)] if caps else gates
+def _gates(rate: Gate | None, caps: Sequence[Cap], total: float) -> RouteGates:
+    return RouteGates([] if rate is None else [rate], [InFlight(caps, total)] if caps else [])
 
 
 async def _close(sharing: _Sharing, *, leave: bool = True) -> None:

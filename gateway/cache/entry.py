@@ -28,6 +28,8 @@ class Entry:
 
     __slots__ = (
         "body",
+        "born",
+        "fresh_until",
         "freshness",
         "head",
         "kept",
@@ -67,6 +69,9 @@ class Entry:
         self.body = body
         self.said = said
         self.freshness = freshness
+        #: When it was of age 0, and until when it answers whoever asks for nothing special.
+        self.born = freshness.received - freshness.initial_age
+        self.fresh_until = 0.0 if freshness.validate else self.born + freshness.lifetime
         self.validators = validators
         #: The request fields that Vary names, and what the request had in them (rules/vary.py).
         self.nominated = nominated

@@ -47,10 +47,14 @@ class Landed(NamedTuple):
     reason: bytes
     #: Fields to pass on; no tags for caches among them.
     kept: Pieces
+    #: Fields (lower case) that only the leader gets, and that are not stored.
+    without: frozenset[bytes]
     has_body: bool
     length: int | None
     #: Only the end of the connection ends the body, and nobody can tell whether it was meant.
     open_ended: bool
+    #: An event stream.
+    endless: bool
     said: ResponseDirectives
     freshness: Freshness
     validators: Validators
@@ -65,8 +69,8 @@ class Flight:
     """A fetch under way, and what has come of it."""
 
     __slots__ = (
-        "_base", "_budget", "_charged", "_parts", "_paused", "_readers", "_whole", "abandoned", "background",
-        "closes_at", "complete", "entry", "error", "landed", "received", "source", "stale", "storing", "trailers",
+        "_base", "_budget", "_charged", "_parts", "_paused", "_readers", "_whole", "abandoned", "attempt",
+        "background", "closes_at", "complete", "entry", "error", "extend", "landed", "received", "source", "stale", "storing", "trailers",
         "version",
     )  # fmt: skip
 
@@ -78,7 +82,11 @@ class Flight:
         #: It is for the cache, and goes on though nobody reads.
         self.background = background
         #: Called when nobody reads any more.
-        self.abandoned: Callable[[], None] | None = None
+        self.abandoned: Callable[[], object] | None = None
+        #: Gives the fetch until then, on the monotonic clock; None before and after it can be given.
+        self.extend: Callable[[float], None] | None = None
+        #: How many flights for the same have failed before.
+        self.attempt = 0
         self.landed: Landed | None = None
         #: What answers in the place of anything fetched.
         self.entry: Entry | None = None

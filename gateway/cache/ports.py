@@ -11,6 +11,7 @@ from typing import Protocol
 
 from gateway.cache.entry import Entry, Values
 from gateway.rules.purge import Purge
+from gateway.rules.storable import Why
 from gateway.rules.vary import Names
 
 
@@ -62,3 +63,18 @@ class SharedTier(Protocol):
 
     def put(self, entry: Entry, values: Values) -> None:
         """Store it too, in the background; dropped where too much waits already."""
+
+
+class Counts(Protocol):
+    """What has become of a route's requests."""
+
+    hit: int
+    stale: int
+    revalidated: int
+    miss: int
+    collapsed: int
+    bypass: int
+    error: int
+
+    def not_stored(self, why: Why) -> None:
+        """Something fetched was not stored."""

@@ -185,6 +185,10 @@ class UpstreamConnection(asyncio.Protocol):
         """The response is one that may go on for ever."""
         self._total = NEVER
 
+    def extend_total(self, total: float) -> None:
+        """Others wait too, who have until then, on the monotonic clock."""
+        self._total = max(self._total, total)
+
     async def done(self) -> None:
         """Wait for the response's last byte. Raises UpstreamError."""
         if not self.reader.complete and self._error is None:

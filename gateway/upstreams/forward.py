@@ -15,6 +15,7 @@ record, give the connection back
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from time import monotonic
 
 from gateway.errors import (
@@ -73,7 +74,11 @@ class Way:
         self.total_on_route = timeouts.total_on_route
 
 
-async def forward(exchange: Exchange, way: Way) -> GatewayError | None:
+#: Takes an upstream's response to its last byte. Raises UpstreamError when it breaks off.
+Respond = Callable[[Exchange, ResponseHead, UpstreamConnection], Awaitable[None]]
+
+
+async def forward(exchange: Exchange, way: Way, respond: Respond = relay.respond) -> GatewayError | None:
     """Have the exchange answered by its upstream. An error is returned only while nothing has gone to the client."""
     upstream = way.upstream
     exchange.upstream = upstream.name
@@ -99,7 +104,7 @@ async def forward(exchange: Exchange, way: Way) -> GatewayError | None:
         if response.status == 101:
             await _tunnel(exchange, way, connection, response)
         else:
-            await relay.respond(exchange, response, connection)
+            await respond(exchange, response, connection)
         verdict, outcome = OK, outcome if permit is None else SUCCESS
     except Refused as error:
         outcome = error.slug

@@ -38,14 +38,14 @@ class BodyRelay:
 
 async def respond(exchange: Exchange, response: ResponseHead, connection: UpstreamConnection) -> None:
     """Pass an upstream's response on, to its last byte. Raises UpstreamError when it breaks off."""
-    lines = [response_head.status_line(response.status, response.reason), *_edited(exchange, response.kept)]
+    lines = [response_head.status_line(response.status, response.reason), *edited(exchange, response.kept)]
     whole = connection.take()
     if whole is not None or response.status >= 400:  # an upload refused is not waited for; others may go on beside it
-        _settle(exchange)
+        settle(exchange)
     # Where only the connection's end ends a body, and TLS hides whether that end was meant, it stays the client's to
     # judge: chunks would make a torn body look whole (RFC 9112, section 9.8).
     open_ended = response.until_close and connection.over_tls
-    chunked = _announce(
+    chunked = announce(
         exchange, lines, has_body=response.has_body, sized=response.length is not None, open_ended=open_ended
     )
     exchange.status = response.status
@@ -73,12 +73,12 @@ async def respond(exchange: Exchange, response: ResponseHead, connection: Upstre
         connection.attach(BodyRelay(exchange, chunked=chunked))
         await connection.done()
         await client.drained()
-        _settle(exchange)
+        settle(exchange)
     finally:
         client.source = None
 
 
-def _settle(exchange: Exchange) -> None:
+def settle(exchange: Exchange) -> None:
     """Answered before the request's end: what still comes of that cannot be taken for a next request."""
     if not exchange.body.complete:
         exchange.keep_alive = False
@@ -104,7 +104,7 @@ def informational(exchange: Exchange, status: int, reason: bytes, kept: Pieces) 
 
 def switching(exchange: Exchange, response: ResponseHead) -> None:
     """Pass a 101 on: the connection's protocol changes (RFC 9110, section 7.8)."""
-    lines = [response_head.status_line(101, response.reason), *_edited(exchange, response.kept)]
+    lines = [response_head.status_line(101, response.reason), *edited(exchange, response.kept)]
     lines += [b"Upgrade: %b\r\n" % value for value in response.noted.get(b"upgrade", ())]
     lines += [exchange.stamp, b"Connection: Upgrade\r\n", _END]
     exchange.status = 101
@@ -120,8 +120,8 @@ def reply(exchange: Exchange, answer: Reply, reason: bytes) -> None:
     if answer.status != 304 and answer.status >= 200:
         fields = [*fields, (b"Content-Length", b"%d" % len(answer.body))]
     pieces = field_lines.of([(b"Date", _date()), *fields])
-    lines = [response_head.status_line(answer.status, reason), *_edited(exchange, pieces)]
-    _announce(exchange, lines, has_body=True, sized=True)
+    lines = [response_head.status_line(answer.status, reason), *edited(exchange, pieces)]
+    announce(exchange, lines, has_body=True, sized=True)
     if exchange.method != b"HEAD":
         lines.append(answer.body)
         exchange.bytes_out = len(answer.body)
@@ -130,12 +130,12 @@ def reply(exchange: Exchange, answer: Reply, reason: bytes) -> None:
     exchange.client_side.write(b"".join(lines))
 
 
-def _edited(exchange: Exchange, pieces: Pieces) -> Pieces:
+def edited(exchange: Exchange, pieces: Pieces) -> Pieces:
     """A response's fields as the config has them changed."""
     return pieces if exchange.edit is None else exchange.edit(pieces)
 
 
-def _announce(
+def announce(
     exchange: Exchange, lines: list[bytes], *, has_body: bool, sized: bool, open_ended: bool = False
 ) -> bool:
     """Add what every head gets: correlation, framing, connection. True when the body goes in chunks."""

@@ -1,0 +1,113 @@
+"""What a request wants of a cache: its key, its directives, whose it is."""
+
+from __future__ import annotations
+
+from gateway.cache.entry import Values
+from gateway.exchange import Exchange
+from gateway.policies.cache import Cache
+from gateway.rules import cache_control, cache_key
+from gateway.rules.cache_control import ANYTHING, RequestDirectives
+from gateway.rules.conditional import CONDITIONS
+from gateway.rules.purge import Subject
+from gateway.rules.storable import Asker, Sharing, other_cookies
+
+#: The request fields that are read here, in lower case; the usual ones of Vary are with them, to be found quickly.
+FIELDS = CONDITIONS | {
+    b"accept-encoding",
+    b"accept-language",
+    b"authorization",
+    b"cache-control",
+    b"cookie",
+    b"origin",
+    b"pragma",
+}
+_PLAIN = frozenset({b"accept-encoding", b"accept-language", b"origin"})
+_TELLING = FIELDS - _PLAIN
+
+_GET = Asker()
+_HEAD = Asker(b"HEAD")
+
+
+class Asked:
+    """What a request wants."""
+
+    __slots__ = ("asker", "body", "conditional", "key", "subject", "values", "wanted")
+
+    def __init__(self, key: bytes, asker: Asker, wanted: RequestDirectives, subject: Subject, values: Values) -> None:
+        self.key = key
+        self.asker = asker
+        self.wanted = wanted
+        self.subject = subject
+        self.values = values
+        #: Whether it has preconditions or a range.
+        self.conditional = False
+        #: The content that belongs to its key.
+        self.body = b""
+
+    @property
+    def insists(self) -> bool:
+        """It wants the origin's word of now, so nobody else's fetch will do."""
+        return self.wanted.no_cache or self.wanted.max_age == 0
+
+
+class Reading:
+    """How a route reads its requests."""
+
+    __slots__ = ("_body", "_credentials", "_key", "_tags", "sharing")
+
+    def __init__(self, settings: Cache, space: bytes) -> None:
+        self.sharing: Sharing = settings.sharing()
+        self._key = settings.cache_key(space)
+        self._credentials = settings.credentials
+        self._body = settings.body
+        self._tags = frozenset(tag.encode() for tag in settings.tags)
+
+    @property
+    def of_bodies(self) -> bool:
+        """Whether a request's content belongs to its key."""
+        return self._body is not None
+
+    def read(self, exchange: Exchange, body: bytes = b"") -> Asked:
+        """What a request wants; `body` is its content, where that belongs to the key."""
+        head = exchange.head
+        noted = head.noted
+        method = head.method
+        host = _host(exchange.proto, head.host)
+        digest = caller = b""
+        if self._body is not None:
+            caller = cache_key.credential_digest(head.values, self._credentials) if self._credentials else b""
+            if body:
+                digest = cache_key.json_digest(body) if self._body == "json" else cache_key.body_digest(body)
+                digest += _variety(head.values)
+        key = self._key.of(
+            method, exchange.proto, head.host, head.path, head.query, head.values, body=digest, caller=caller
+        )
+        subject = Subject(key, host, head.path + head.query, self._tags)
+        if _TELLING.isdisjoint(noted):
+            asker = _GET if method == b"GET" else _HEAD if method == b"HEAD" else Asker(method)
+            return Asked(key, asker, ANYTHING, subject, head.values)
+        wanted = cache_control.request(
+            noted.get(b"cache-control", ()), noted.get(b"pragma", ()) if head.http10 else ()
+        )
+        cookies = noted.get(b"cookie")
+        asker = Asker(
+            method, wanted, b"authorization" in noted, cookies is not None and other_cookies(cookies, self.sharing)
+        )
+        asked = Asked(key, asker, wanted, subject, head.values)
+        asked.conditional = not CONDITIONS.isdisjoint(noted)
+        return asked
+
+
+#: What makes another answer of the same content, at the providers whose APIs are asked so.
+_VARIETY = (
+    b"content-type", b"content-encoding", b"accept", b"openai-organization", b"openai-project", b"openai-beta",
+    b"anthropic-version", b"anthropic-beta",
+)  # fmt: skip
+
+
+def _variety(values: Values) -> bytes:
+    return cache_key.body_digest(repr([list(values(name)) for name in _VARIETY]).encode())
+
+
+def _host(scheme: bytes, authority: bytes) -> bytes:
+    return cache_key.remembered_origin(scheme, authority).partition(b"://")[2]

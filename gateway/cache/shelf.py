@@ -1,0 +1,347 @@
+"""A route's cache, as a request meets it.
+
+    read ──> bypass: it cannot share (another method, an upgrade, no-store, a body that belongs to no key)
+     │
+    look up ── fresh, or stale and allowed ──> answered at once; what is stale is fetched in the background
+     │ nothing, or it has to be validated
+    join the flight of its key, or lead one ── let go ──> to the upstream by itself
+     │
+    answered: with what has landed, with what is stored, or with what is stale where the fetch has failed
+
+`answer` does what needs no waiting, `serve` the rest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from time import time
+
+from gateway.cache import answer
+from gateway.cache.asked import Asked, Reading
+from gateway.cache.alone import Alone
+from gateway.cache.boarding import Boarding
+from gateway.cache.commons import Commons
+from gateway.cache.content import Unkeyed, collect
+from gateway.cache.entry import Entry
+from gateway.cache.fetch import FAILURES, body_of
+from gateway.cache.flight import Landed, Reader
+from gateway.cache.landing import Terms
+from gateway.cache.ports import Counts
+from gateway.errors import GatewayError, NotStored, Refused, TotalTimeout, UpstreamError
+from gateway.exchange import Exchange
+from gateway.gate import Gate
+from gateway.rules import cache_status, field_lines, vary
+from gateway.rules.cache_control import ANYTHING
+from gateway.rules.cache_status import Why as Forwarded
+from gateway.rules.freshness import Source, Use, decide, decide_on_error
+from gateway.rules.storable import Sharing, Why, may_answer
+from gateway.upstreams.connection import NEVER
+from gateway.upstreams.forward import Way
+
+#: How often a request takes part in a flight before it goes by itself.
+_TRIES = 3
+_SHARED_ALL_THE_SAME = frozenset({None, Why.NO_FRESHNESS, Why.TOO_LARGE})
+_READING = frozenset({b"GET", b"HEAD"})
+_USABLE = frozenset({Use.FRESH, Use.STALE, Use.STALE_REVALIDATE})
+
+
+class _Again:
+    """The flight was not for this one; it looks again."""
+
+
+_AGAIN = _Again()
+
+
+class Shelf:
+    """The cache of one route."""
+
+    __slots__ = ("_alone", "_boarding", "_commons", "_counts", "_reading", "_store", "_terms", "_way")
+
+    def __init__(
+        self,
+        reading: Reading,
+        terms: Terms,
+        way: Way,
+        caps: Sequence[Gate],
+        commons: Commons,
+        counts: Counts,
+        *,
+        coalesces: bool,
+    ) -> None:
+        """`caps` are the gates that a fetch passes, and whoever goes to the upstream by himself."""
+        self._reading = reading
+        self._terms = terms
+        self._way = way
+        self._commons = commons
+        self._store = commons.store
+        self._counts = counts
+        self._boarding = Boarding(terms, way, caps, commons, coalesces=coalesces)
+        self._alone = Alone(way, caps, commons, keeps=terms.keeps)
+
+    # ---- at once
+
+    def answer(self, exchange: Exchange) -> bool:
+        """Answer from the store where that can be done now; False leaves it to `serve`."""
+        head = exchange.head
+        method = head.method
+        if method not in _READING or exchange.body.source is not None or head.upgrade:
+            return False
+        asked = exchange.asked = self._reading.read(exchange)
+        if not self._terms.keeps:
+            return False
+        entry = self._store.find(asked.key, asked.values)
+        if entry is None:
+            return False
+        if asked.wanted is ANYTHING and not asked.asker.cookie and not asked.asker.authorization:
+            now = time()
+            left = entry.fresh_until - now
+            if left > 0:
+                if not answer.stored(exchange, entry, now, cache_status.hit(int(left)), conditions=asked.conditional):
+                    return False
+                self._counts.hit += 1
+                exchange.cached = "hit"
+                return True
+        return self._answer_by(exchange, asked, entry) in _USABLE
+
+    def _answer_by(self, exchange: Exchange, asked: Asked, entry: Entry) -> Use:
+        """Answer with a stored response if it may be used; what may be done with it, VALIDATE when nothing else."""
+        if may_answer(asked.asker, entry.said, entry.freshness, self._sharing) is not None:
+            return Use.VALIDATE
+        if asked.wanted.no_store:
+            return Use.VALIDATE
+        now = time()
+        use = decide(entry.freshness, asked.wanted, now)
+        if use not in _USABLE:
+            return use
+        told = cache_status.hit(int(entry.freshness.left(now)))
+        if not answer.stored(exchange, entry, now, told, conditions=asked.conditional):
+            return Use.VALIDATE
+        if use is Use.FRESH:
+            self._counts.hit += 1
+        else:
+            self._counts.stale += 1
+        exchange.cached = "hit" if use is Use.FRESH else "stale"
+        if use is Use.STALE_REVALIDATE:
+            self._boarding.refresh(exchange, asked, entry)
+        return use
+
+    # ---- with waiting
+
+    async def serve(self, exchange: Exchange) -> GatewayError | None:
+        """Have the exchange answered. An error is returned only while nothing has gone to the client."""
+        asked: Asked | None = exchange.asked
+        exchange.asked = None
+        if asked is None:
+            read = await self._read(exchange)
+            if not isinstance(read, Asked):
+                return await self._go_alone(exchange, None, read)
+            asked = read
+        if asked.wanted.no_store and not asked.wanted.only_if_cached:
+            return await self._go_alone(exchange, asked, "request")
+        missed: Forwarded = "uri-miss"
+        for attempt in range(_TRIES):
+            entry = self._store.find(asked.key, asked.values) if self._terms.keeps else None
+            if entry is None and self._terms.keeps and self._store.variants(asked.key):
+                missed = "vary-miss"
+            use = Use.VALIDATE if entry is None else self._answer_by(exchange, asked, entry)
+            if use in _USABLE:
+                return None
+            if use is Use.REFUSE or (entry is None and asked.wanted.only_if_cached):  # RFC 9111, section 5.2.1.7
+                return NotStored()
+            if entry is not None and may_answer(asked.asker, entry.said, entry.freshness, self._sharing):
+                entry = None
+            why: Forwarded = missed if entry is None else "stale"
+            reader = self._boarding.board(exchange, asked, entry, attempt) if self._may_lead(asked, entry) else None
+            if reader is None:
+                return await self._go_alone(exchange, asked, why)
+            if isinstance(reader, GatewayError):
+                self._counts.error += 1
+                return reader
+            outcome = await self._read_on(exchange, asked, reader, entry, why, attempt)
+            if not isinstance(outcome, _Again):
+                return outcome
+        return await self._go_alone(exchange, asked, missed)
+
+    async def _read(self, exchange: Exchange) -> Asked | Forwarded:
+        """What the request wants; or, where it cannot take part, why."""
+        head = exchange.head
+        if head.upgrade or (head.method not in self._terms.sharing.methods):
+            return "bypass" if head.upgrade else "method"
+        if exchange.body.source is None:
+            return self._reading.read(exchange)
+        if not self._reading.of_bodies:
+            return "bypass"
+        content = await collect(exchange, self._commons.budget)
+        if isinstance(content, Unkeyed):
+            return "bypass"
+        exchange.body = body_of(content)
+        asked = self._reading.read(exchange, content)
+        asked.body = content
+        return asked
+
+    def _may_lead(self, asked: Asked, entry: Entry | None) -> bool:
+        """Whether what answers this request, whole, is worth fetching for the cache."""
+        if asked.asker.method == b"HEAD":
+            return False
+        if not asked.conditional:
+            return True
+        if asked.values(b"if-match") or asked.values(b"if-unmodified-since"):
+            return False  # only the origin can tell
+        return entry is not None or not asked.values(b"range")
+
+    @property
+    def _sharing(self) -> Sharing:
+        return self._terms.sharing
+
+    # ---- reading a flight
+
+    async def _read_on(
+        self, exchange: Exchange, asked: Asked, reader: Reader, entry: Entry | None, why: Forwarded, attempt: int
+    ) -> GatewayError | _Again | None:
+        exchange.upstream = self._way.upstream.name
+        timer: asyncio.TimerHandle | None = None
+        if not reader.leads and self._way.total != NEVER:
+            timer = asyncio.get_running_loop().call_at(exchange.started + self._way.total, reader.expire)
+        try:
+            await reader.landing()
+            return await self._take(exchange, asked, reader, entry, why, attempt)
+        finally:
+            if timer is not None:
+                timer.cancel()
+            reader.leave()
+
+    async def _take(
+        self, exchange: Exchange, asked: Asked, reader: Reader, entry: Entry | None, why: Forwarded, attempt: int
+    ) -> GatewayError | _Again | None:
+        """Answer with what has come of the flight."""
+        flight = reader.flight
+        if flight.entry is not None:
+            return self._take_entry(exchange, asked, reader, flight.entry, why)
+        landed = flight.landed
+        stale = entry or flight.stale
+        if landed is None:
+            if reader.overdue:
+                return TotalTimeout()
+            error = flight.error
+            if error is None:
+                return _AGAIN
+            return self._after_failure(exchange, asked, reader, error, stale, attempt)
+        if landed.status in FAILURES and stale is not None and self._stale_instead(exchange, asked, stale, None):
+            return None
+        if not reader.leads and not self._is_for(asked, landed):
+            if landed.nominated and landed.secondary != vary.secondary(landed.nominated, asked.values):
+                return _AGAIN
+            return await self._go_alone(exchange, asked, why)
+        if reader.cut:
+            return await self._go_alone(exchange, asked, why)
+        if reader.leads:
+            shared = landed.why_not in _SHARED_ALL_THE_SAME and self._is_for(asked, landed)
+            self._boarding.remember(asked, landed, shared=shared)
+        self._count(exchange, reader, landed)
+        own = cache_status.forwarded(
+            why, stored=landed.why_not is None, collapsed=not reader.leads, detail=_detail(landed)
+        )
+        if asked.conditional and landed.status == 200 and answer.not_modified(exchange, landed.validators, time()):
+            answer.landed_not_modified(exchange, landed, own)
+            return None
+        kept = landed.kept if reader.leads else field_lines.without(landed.kept, landed.without)
+        await answer.landed(exchange, reader, landed, kept, own)
+        return None
+
+    def _take_entry(
+        self, exchange: Exchange, asked: Asked, reader: Reader, entry: Entry, why: Forwarded
+    ) -> GatewayError | _Again | None:
+        """Answer with what the flight has found stored, or renewed."""
+        if may_answer(asked.asker, entry.said, entry.freshness, self._sharing) is not None:
+            return _AGAIN
+        if not reader.leads and (
+            decide(entry.freshness, asked.wanted, time()) not in _USABLE
+            or (entry.nominated and entry.secondary != vary.secondary(entry.nominated, asked.values))
+        ):
+            return _AGAIN
+        now = time()
+        renewed = why == "stale"
+        told = (
+            cache_status.forwarded(why, 304, stored=True, collapsed=not reader.leads)
+            if renewed
+            else cache_status.hit(int(entry.freshness.left(now)))
+        )
+        if not answer.stored(exchange, entry, now, told, conditions=asked.conditional):
+            return _AGAIN
+        exchange.cached = "revalidated" if renewed else "hit"
+        if renewed:
+            self._counts.revalidated += 1
+        else:
+            self._counts.hit += 1
+        return None
+
+    def _after_failure(
+        self,
+        exchange: Exchange,
+        asked: Asked,
+        reader: Reader,
+        error: GatewayError,
+        stale: Entry | None,
+        attempt: int,
+    ) -> GatewayError | _Again | None:
+        """Something stale, or one more leader, or the error."""
+        if stale is not None and self._stale_instead(exchange, asked, stale, error):
+            return None
+        flight = reader.flight
+        if isinstance(error, UpstreamError) and flight.attempt > 0:
+            self._boarding.failed(asked, error)
+        elif not reader.leads and not isinstance(error, Refused) and attempt == 0:
+            return _AGAIN
+        self._counts.error += 1
+        return error
+
+    def _stale_instead(self, exchange: Exchange, asked: Asked, stale: Entry, error: GatewayError | None) -> bool:
+        """Answer with something stale where that may stand in for what has gone wrong."""
+        now = time()
+        if (
+            may_answer(asked.asker, stale.said, stale.freshness, self._sharing) is not None
+            or (stale.nominated and stale.secondary != vary.secondary(stale.nominated, asked.values))
+            or not decide_on_error(stale.freshness, asked.wanted, now, unreachable=error is not None)
+        ):
+            return False
+        told = cache_status.hit(int(stale.freshness.left(now)))
+        if not answer.stored(exchange, stale, now, told, conditions=asked.conditional):
+            return False
+        self._counts.stale += 1
+        exchange.cached = "stale"
+        return True
+
+    def _is_for(self, asked: Asked, landed: Landed) -> bool:
+        """Whether what has landed for the leader answers another request too."""
+        if landed.why_not not in _SHARED_ALL_THE_SAME or landed.nominated is None:
+            return False
+        if landed.nominated and landed.secondary != vary.secondary(landed.nominated, asked.values):
+            return False
+        if may_answer(asked.asker, landed.said, landed.freshness, self._sharing) is not None:
+            return False
+        if landed.why_not is Why.NO_FRESHNESS:
+            # Nothing is said of it at all: it is of now for whoever asked before it came.
+            return landed.freshness.source is Source.NONE and not (asked.asker.cookie or asked.asker.authorization)
+        return decide(landed.freshness, asked.wanted, time()) in _USABLE
+
+    def _count(self, exchange: Exchange, reader: Reader, landed: Landed) -> None:
+        counts = self._counts
+        if reader.leads:
+            counts.miss += 1
+            exchange.cached = "miss"
+            if landed.why_not is not None:
+                counts.not_stored(landed.why_not)
+        else:
+            counts.collapsed += 1
+            exchange.cached = "collapsed"
+
+    async def _go_alone(self, exchange: Exchange, asked: Asked | None, why: Forwarded) -> GatewayError | None:
+        self._counts.bypass += 1
+        exchange.cached = "bypass"
+        exchange.stamp += b"Cache-Status: %b\r\n" % cache_status.forwarded(why)
+        return await self._alone.go(exchange, asked)
+
+
+def _detail(landed: Landed) -> str:
+    return "" if landed.why_not is None else landed.why_not.value

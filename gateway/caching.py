@@ -1,0 +1,164 @@
+"""The cache of a process: made once, its parts for each config, and what is seen of it. Assembly owns it.
+
+What is stored belongs to keys, so it outlives reloads; a route whose key is made in another way finds none of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.cache.asked import FIELDS, Reading
+from gateway.cache.commons import Commons
+from gateway.cache.landing import Terms
+from gateway.cache.memory_store import MemoryStore
+from gateway.cache.shared_tier import RedisTier
+from gateway.cache.shelf import Shelf
+from gateway.cache.watch import Watch
+from gateway.faults import about
+from gateway.gate import Gate
+from gateway.pipeline import Shelf as AnyShelf
+from gateway.policies import cache, coalesce
+from gateway.policies.cache import Cache
+from gateway.rules.purge import PurgeLog
+from gateway.settings import Listener, Settings
+from gateway.settings.cache import CacheStore
+from gateway.settings.state import State
+from gateway.state.redis_client import RedisTls
+from gateway.state.redis_url import parse_redis_url
+from gateway.telemetry.cache import RouteCounts
+from gateway.telemetry.health import Health
+from gateway.telemetry.log import Log
+from gateway.telemetry.metrics import Metrics
+from gateway.upstreams.forward import Way
+
+#: What flights may hold, of what the store may, and at least.
+_FLYING, _LEAST_FLYING = 4, 8 << 20
+#: The terms on which requests share a fetch where nothing is stored.
+_SHARES = Cache()
+
+
+@dataclass(slots=True)
+class _Tier:
+    """The second tier of one config; None where it has none."""
+
+    state: State
+    settings: CacheStore
+    tier: RedisTier | None = None
+
+    def same(self, state: State, settings: CacheStore) -> bool:
+        """Whether another config has the same."""
+        return self.state == state and (self.settings.shared, self.settings.compress_over) == (
+            settings.shared,
+            settings.compress_over,
+        )
+
+
+class Caching:
+    """The parts, and the way from settings to them."""
+
+    def __init__(self, metrics: Metrics, health: Health, log: Log) -> None:
+        self._metrics = metrics
+        self._health = health
+        self._log = log
+        self.purges = PurgeLog()
+        self.store = MemoryStore()
+        self.commons = Commons(self.store, self.purges, _LEAST_FLYING, log.bug)
+        self._tier = _Tier(State(), CacheStore())
+        self._counts: dict[tuple[str, str], RouteCounts] = {}
+
+    # ---- the second tier
+
+    async def prepare(self, settings: Settings) -> _Tier:
+        """Connect to the second tier of a new config, where it is another. Raises OSError as Protection.prepare."""
+        state, store = settings.state, settings.cache
+        if self._tier.same(state, store):
+            return self._tier
+        made = _Tier(state, store)
+        if state.redis is not None and store.shared and self._is_used(settings):
+            with about("state.tls"):
+                made.tier = RedisTier(
+                    parse_redis_url(state.redis.get_secret_value()),
+                    RedisTls(**state.tls.model_dump()),
+                    state.name,
+                    state.timeout,
+                    state.breaker.failures,
+                    state.breaker.reset,
+                    self.purges,
+                    self.store.purge,
+                    self._moved,
+                    self._log.bug,
+                    compress_over=store.compress_over if store.compress_over is not None else 1 << 62,
+                )
+            await made.tier.start()
+        return made
+
+    async def settle(self, made: _Tier, settings: CacheStore) -> None:
+        """Go on with this one, and let go of the other."""
+        self.store.resize(settings.entries, settings.max_bytes)
+        self.commons.budget.limit = max(_LEAST_FLYING, settings.max_bytes // _FLYING)
+        before, self._tier = self._tier, made
+        if before is made:
+            return
+        self.commons.shared = made.tier
+        self.commons.tell = None if made.tier is None else made.tier.tell
+        if made.tier is None:
+            self._health.forget("cache")
+        else:
+            self._health.part("cache", made.tier.health)
+        if before.tier is not None:
+            await before.tier.close()
+
+    async def abandon(self, made: _Tier) -> None:
+        """The config that wanted this one could not be applied."""
+        if made is not self._tier and made.tier is not None:
+            await made.tier.close()
+
+    async def close(self) -> None:
+        """End everything that runs."""
+        await self.commons.close()
+        if self._tier.tier is not None:
+            await self._tier.tier.close()
+
+    def _moved(self, up: bool, why: str) -> None:
+        if up:
+            self._log.info("cache_tier_up")
+        else:
+            self._log.warning("cache_tier_down", reason=why, hint="each replica has its own cache meanwhile")
+
+    @staticmethod
+    def _is_used(settings: Settings) -> bool:
+        """Whether any route stores anything."""
+        listeners = [one for one in (settings.ingress, settings.egress) if one is not None]
+        return any(cache.resolve(one, route) is not None for one in listeners for route in one.routes)
+
+    # ---- from settings to shelves
+
+    def shelves(
+        self, name: str, listener: Listener, ways: Sequence[Way], caps: Sequence[Sequence[Gate]]
+    ) -> list[AnyShelf | None]:
+        """The caches of a listener's routes; None for all where none has any."""
+        found = [self._shelf(name, listener, place, way, caps[place]) for place, way in enumerate(ways)]
+        if all(shelf is None for shelf in found):
+            return list(found)
+        return [shelf or Watch(way, self.commons) for shelf, way in zip(found, ways, strict=True)]
+
+    def fields_read(self, listener: Listener) -> frozenset[bytes]:
+        """The request fields that a listener's caches read."""
+        settings = [cache.resolve(listener, route) for route in listener.routes]
+        found = frozenset[bytes]().union(*(one.fields_read for one in settings if one is not None))
+        shares = any(
+            coalesce.resolve(listener, route, one) for route, one in zip(listener.routes, settings, strict=True)
+        )
+        return found | FIELDS if shares or any(settings) else found
+
+    def _shelf(self, name: str, listener: Listener, place: int, way: Way, caps: Sequence[Gate]) -> Shelf | None:
+        route = listener.routes[place]
+        settings = cache.resolve(listener, route)
+        coalesces = coalesce.resolve(listener, route, settings)
+        if settings is None and not coalesces:
+            return None
+        reading = Reading(settings or _SHARES, f"{name}/{route.name}".encode())
+        terms = Terms(reading.sharing, (settings or _SHARES).leeway(), settings is not None, route.name)
+        counts = self._counts.setdefault((name, route.name), RouteCounts())
+        return Shelf(reading, terms, way, caps, self.commons, counts, coalesces=coalesces)
