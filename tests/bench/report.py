@@ -1,70 +1,64 @@
-"""The tables as markdown, the bars of the bench, and their place in a file."""
+"""The tables as markdown, and their place in a file."""
 
 import datetime as dt
 import platform
 import statistics
 from pathlib import Path
 
+from tests.bench.bars import median, ratio
 from tests.bench.machine import cpu_model
 from tests.bench.measure import MANY, Plan, Sample, Table
+from tests.bench.stampede import CLIENTS, DELAY, Round, Stampede, Wave
+from tests.bench.tables import TABLES
 
 BEGIN, END = "<!-- bench:begin -->", "<!-- bench:end -->"
 
-TITLES = {
-    "plain": "Plain: a request id and a breaker or outlier check, no limits, no logs",
-    "full": "Full: the same, with an access line for every request written to a file by all, and metrics",
-    "limits": "Limits: as plain, with metrics, two rate limits (for all and for each address) and an in-flight cap",
-}
 HEAD = (
-    f"| proxy | requests/s (of Envoy's) | CPU us a request (of Envoy's) | lowest to highest round "
+    "| proxy | requests/s (of {rival}'s) | CPU us a request (of {rival}'s) | lowest to highest round "
     f"| p50 at {MANY}, ms | p99 at {MANY}, ms | p50 at 1, us (of nginx's) | p99 at 1, us | RSS, MiB |\n"
     "|---|---:|---:|---:|---:|---:|---:|---:|---:|"
 )
 
-#: Medians of the first over the second's, and what they may be at most.
-RATIOS = (
-    ("gateway", "envoy", "cpu_us", 1.0, "CPU a request of Envoy's"),
-    ("floor", "envoy", "cpu_us", 0.75, "CPU a request of Envoy's"),
-    ("gateway", "nginx", "p50_at_one", 2.0, "p50 at one connection of nginx's"),
+STAMPEDE_HEAD = (
+    f"**Stampede: {CLIENTS} clients ask at once for one object; the origin takes {DELAY * 1000:.0f} ms**\n\n"
+    "| proxy | new object: requests at the origin (most) | last answer, ms (worst) "
+    "| expired object: requests at the origin (most) | last answer, ms (worst) | stale answers |\n"
+    "|---|---:|---:|---:|---:|---:|"
 )
-#: By how many microseconds of CPU a request the first may be above the second.
-DIFFERENCES = (("gateway", "gateway-plain", 15.0), ("gateway-leased", "gateway", 5.0))
 
 
-def median(samples: list[Sample], field: str) -> float:
-    """The median over the rounds of one field of the samples."""
-    return statistics.median(float(getattr(sample, field)) for sample in samples)
-
-
-def ratio(table: Table, name: str, other: str, field: str) -> float | None:
-    """`name`'s median of `field` over `other`'s; None where one of them is missing."""
-    if not table.samples.get(name) or not table.samples.get(other):
-        return None
-    return median(table.samples[name], field) / median(table.samples[other], field)
-
-
-def markdown(tables: dict[str, Table], plan: Plan, versions: list[str]) -> str:
+def markdown(tables: dict[str, Table], stampede: Stampede | None, plan: Plan, versions: list[str]) -> str:
     """Everything that stands between the markers."""
     parts = [
         (
             f"{dt.datetime.now(dt.UTC):%Y-%m-%d}, {cpu_model()}, Linux {platform.release().split('-')[0]}. "
-            "1 KiB GET, keep-alive on both sides; the proxy pinned to one core, wrk and an nginx origin to the "
-            f"other; medians of {plan.rounds} interleaved rounds of {plan.seconds} s at {MANY} connections "
-            f"and {plan.seconds_at_one} s at 1."
+            "1 KiB GET where nothing else is said, keep-alive on both sides; the proxy pinned to one core, wrk and "
+            f"an nginx origin to the other; medians of {plan.rounds} interleaved rounds of {plan.seconds} s at "
+            f"{MANY} connections and {plan.seconds_at_one} s at 1."
         )
     ]
     for key, table in tables.items():
         rows = sorted(table.samples, key=lambda name: median(table.samples[name], "cpu_us"))
-        parts.append(f"**{TITLES[key]}**\n\n{HEAD}\n" + "\n".join(row(table, name) for name in rows))
-        parts += [f"Left out: {name}, {why}." for name, why in table.left_out.items()]
+        rival = TABLES[key].rival
+        head = HEAD.replace("{rival}", rival.title())
+        parts.append(f"**{TABLES[key].title}**\n\n{head}\n" + "\n".join(row(table, name, rival) for name in rows))
+        parts += left_out(table)
+    if stampede is not None:
+        lines = (stampede_row(name, rounds) for name, rounds in stampede.samples.items())
+        parts.append("\n".join((STAMPEDE_HEAD, *lines)))
+        parts += left_out(stampede)
     parts.append("Versions: " + ", ".join(versions) + ".")
-    parts.append(
-        noise([sample for table in tables.values() for samples in table.samples.values() for sample in samples])
-    )
+    if samples := [sample for table in tables.values() for samples in table.samples.values() for sample in samples]:
+        parts.append(noise(samples))
     return "\n\n".join(parts)
 
 
-def row(table: Table, name: str) -> str:
+def left_out(table: Table | Stampede) -> list[str]:
+    """A line for each that is not in it."""
+    return [f"Left out: {name}, {why}." for name, why in table.left_out.items()]
+
+
+def row(table: Table, name: str, rival: str = "envoy") -> str:
     """One line of a table."""
 
     def against(other: str, field: str) -> str:
@@ -74,9 +68,9 @@ def row(table: Table, name: str) -> str:
     samples = table.samples[name]
     cpu = [sample.cpu_us for sample in samples]
     cells = [
-        f"**{name}**" if name == "gateway" else name,
-        f"{median(samples, 'per_second'):,.0f}{against('envoy', 'per_second')}",
-        f"{median(samples, 'cpu_us'):.1f}{against('envoy', 'cpu_us')}",
+        bold(name),
+        f"{median(samples, 'per_second'):,.0f}{against(rival, 'per_second')}",
+        f"{median(samples, 'cpu_us'):.1f}{against(rival, 'cpu_us')}",
         f"{min(cpu):.0f} to {max(cpu):.0f}",
         f"{median(samples, 'p50') / 1000:.1f}",
         f"{median(samples, 'p99') / 1000:.1f}",
@@ -85,6 +79,26 @@ def row(table: Table, name: str) -> str:
         f"{median(samples, 'rss') / 2**20:.0f}",
     ]
     return f"| {' | '.join(cells)} |"
+
+
+def stampede_row(name: str, rounds: list[Round]) -> str:
+    """One line of the stampede's table."""
+
+    def both(waves: list[Wave]) -> list[str]:
+        requests, last = [wave.requests for wave in waves], [wave.last for wave in waves]
+        return [
+            f"{statistics.median(requests):.0f} ({max(requests)})",
+            f"{statistics.median(last):.0f} ({max(last):.0f})",
+        ]
+
+    new, expired = [each.new for each in rounds], [each.expired for each in rounds]
+    stale = f"{statistics.median(wave.stale for wave in expired):.0f} of {CLIENTS}"
+    return f"| {' | '.join([bold(name), *both(new), *both(expired), stale])} |"
+
+
+def bold(name: str) -> str:
+    """The gateway's row is seen first."""
+    return f"**{name}**" if name == "gateway" else name
 
 
 def noise(samples: list[Sample]) -> str:
@@ -98,25 +112,6 @@ def noise(samples: list[Sample]) -> str:
         f"({max(sample.others_at_load for sample in samples):.0%}); "
         f"a fixed loop on the proxy's core took up to {steady:.0%} longer than its median."
     )
-
-
-def bars(tables: dict[str, Table]) -> list[str]:
-    """What the bench is held to, each with whether it holds."""
-    lines = []
-    for key, table in tables.items():
-        for name, other, field, limit, what in RATIOS:
-            share = ratio(table, name, other, field)
-            if share is not None and (key != "limits" or field == "cpu_us"):
-                verdict = "holds" if share <= limit else "MISSED"
-                lines.append(f"{verdict}: {key}: {name} {share:.2f} {what}, at most {limit:.2f}")
-        for name, other, most in DIFFERENCES:
-            if table.samples.get(name) and table.samples.get(other):
-                more = median(table.samples[name], "cpu_us") - median(table.samples[other], "cpu_us")
-                verdict = "holds" if more <= most else "MISSED"
-                lines.append(
-                    f"{verdict}: {key}: {name} {more:.1f} us CPU a request above {other}, at most {most:.0f}"
-                )
-    return lines
 
 
 def check_markers(path: Path) -> str:

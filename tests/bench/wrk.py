@@ -23,9 +23,10 @@ class Load:
     socket_errors: int
 
 
-def run(port: int, connections: int, seconds: int, core: int) -> Load:
-    """Load `port` on loopback for whole `seconds` from `core`."""
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(REPORT), f"http://127.0.0.1:{port}/"]
+def run(port: int, connections: int, seconds: int, core: int, path: str = "/") -> Load:
+    """Load `path` at `port` on loopback for whole `seconds` from `core`."""
+    url = f"http://127.0.0.1:{port}{path}"
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(REPORT), url]
     with pinned(core):
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 30)
     return Load(**json.loads(done.stdout.strip().splitlines()[-1]))
