@@ -24,7 +24,7 @@ from gateway.rules.rate_key import Term
 from gateway.settings.rate_rule import ListenerSettings, RateRule, RouteSettings
 from gateway.state.asking import Asking
 from gateway.state.calendar import CalendarWindows
-from gateway.state.ports import Charge, Limit
+from gateway.state.ports import Charge, Limit, Spendings
 from gateway.state.rate_rules import RateLimits, RunningRule, Way
 
 #: Stands above every number of seconds.
@@ -53,16 +53,18 @@ class RateLimit:
     """Lets through what all rules of a route and of its listener have room for."""
 
     __slots__ = (
-        "_bytes", "_events", "_heeds_probes", "_limits", "_lines", "_local", "_offenders", "_parts",
-        "_plain", "_shadows", "_some", "_spendings", "_way",
+        "_automatic", "_by_hand", "_bytes", "_counts", "_events", "_heeds_probes", "_limits", "_lines", "_local",
+        "_offenders", "_parts", "_plain", "_shadows", "_some", "_spendings", "_way",
     )  # fmt: skip
 
     def __init__(self, parts: Sequence[Part], limits: RateLimits, events: Events, *, ingress: bool) -> None:
         self._parts = list(parts)
-        self._spendings = [part.spending for part in parts]
+        self._spendings = Spendings([part.spending for part in parts])
+        self._counts = [part.counts for part in parts]
         self._limits = limits
         self._local = limits.local
         self._offenders = limits.offenders
+        self._automatic, self._by_hand = limits.offenders.automatic, limits.offenders.by_hand
         self._events = events
         self._heeds_probes = ingress and any(part.probes for part in parts)
         self._plain = all(part.plain for part in parts)
@@ -78,16 +80,16 @@ class RateLimit:
     def check(self, exchange: Exchange, now: float) -> Verdict:
         """See `Gate.check`."""
         parts = self._parts
-        if self._heeds_probes and is_kube_probe(exchange.head, exchange.peer) and self._is_no_flood(exchange, now):
+        if self._heeds_probes and probes.FIELD in exchange.head.noted and self._is_probe(exchange, now):
             parts = self._not_for_probes()
-        elif self._plain and not self._offenders:
-            prefixed = [part.name or part.limit.prefix + (part.read(exchange) or b"") for part in parts]
-            told = self._local.spend(self._spendings, prefixed, now)
+        elif self._plain and not self._automatic and not self._by_hand:
+            names: list[bytes] = []
+            told = self._local.spend(self._spendings, exchange, names, now)
             if told is not None:
-                for part in parts:
-                    part.counts.allowed += 1
+                for counts in self._counts:
+                    counts.allowed += 1
                 exchange.stamp += self._lines.filled(told)
-                exchange.refund = partial(self._refund, prefixed, now)
+                exchange.refund = partial(self._refund, names, now)
                 return None
         return self._check_one_by_one(exchange, parts, now)
 
@@ -107,8 +109,10 @@ class RateLimit:
 
     # ---- asking
 
-    def _is_no_flood(self, exchange: Exchange, now: float) -> bool:
+    def _is_probe(self, exchange: Exchange, now: float) -> bool:
         """Anybody can call himself a kubelet, but a kubelet does not come more often than this."""
+        if not is_kube_probe(exchange.head, exchange.peer):
+            return False
         (standing,) = self._local.take([Charge(_PROBES, exchange.peer.encode(), 1)], now)
         return standing.allowed
 

@@ -23,7 +23,6 @@ class Part:
         "counts",
         "exempt",
         "limit",
-        "name",
         "policy",
         "probes",
         "read",
@@ -42,10 +41,11 @@ class Part:
         self.cost = 0 if settings.in_bytes else int(settings.cost)
         self.read = rate_key.reader(by, pattern, ipv6_prefix=settings.ipv6_prefix, share=settings.absent == "share")
         self.exempt = TrustedProxies(settings.except_).trusts if settings.except_ else None
-        #: Its key with the rule's prefix, where it is the same for all.
-        self.name = rule.limit.prefix + rate_key.EVERYBODY if rate_key.is_constant(by) else b""
-        rate = rule.limit.rate
-        self.spending = Spending(rule.limit, self.cost * rate.interval, rate.interval, rate.capacity)
+        prefix = rule.limit.prefix
+        name = prefix + rate_key.EVERYBODY if rate_key.is_constant(by) else None
+        self.spending = Spending(
+            rule.limit, self.cost, name, rate_key.named(self.read, by, prefix, settings.ipv6_prefix)
+        )
 
     @property
     def plain(self) -> bool:
@@ -53,7 +53,7 @@ class Part:
         return (
             self.rule.way is Way.LOCAL
             and self.exempt is None
-            and self.cost > 0
+            and 0 < self.cost <= self.limit.rate.burst
             and self.absent == "share"
             and not self.limit.shadow
             and self.limit.calendar is None

@@ -49,19 +49,20 @@ class Offenders:
         self._refusals: OrderedDict[bytes, deque[float]] = OrderedDict()
         #: How many refusals are remembered, of all keys.
         self._remembered = 0
-        self._automatic: OrderedDict[bytes, Blocked] = OrderedDict()
-        self._by_hand: OrderedDict[bytes, Blocked] = OrderedDict()
+        #: The blocks, those whose time may be over among them. Others only look whether there are any.
+        self.automatic: OrderedDict[bytes, Blocked] = OrderedDict()
+        self.by_hand: OrderedDict[bytes, Blocked] = OrderedDict()
 
     def __len__(self) -> int:
         """Keys blocked, those whose time may be over among them."""
-        return len(self._automatic) + len(self._by_hand)
+        return len(self.automatic) + len(self.by_hand)
 
     def check(self, name: bytes, now: float) -> Blocked | None:
         """The block that refuses this request, or None."""
-        if not (self._automatic or self._by_hand):
+        if not (self.automatic or self.by_hand):
             return None
         self._end_oldest(now)
-        found = self._automatic.get(name) or self._by_hand.get(name)
+        found = self.automatic.get(name) or self.by_hand.get(name)
         if found is None:
             return None
         if now >= found.until:
@@ -91,41 +92,41 @@ class Offenders:
         """Block a key by hand; `reason` is the operator's."""
         self.lift(name)
         self._forget(name)
-        made = self._by_hand[name] = Blocked(name, now, until, reason, by_hand=True)
+        made = self.by_hand[name] = Blocked(name, now, until, reason, by_hand=True)
         self._bound(now)
         return made
 
     def lift(self, name: bytes) -> bool:
         """End a block; False when there was none."""
-        return (self._automatic.pop(name, None) or self._by_hand.pop(name, None)) is not None
+        return (self.automatic.pop(name, None) or self.by_hand.pop(name, None)) is not None
 
     def blocked(self, now: float) -> list[Blocked]:
         """All blocks that hold at this time: those made by hand first, and the oldest first."""
-        return [one for table in (self._by_hand, self._automatic) for one in table.values() if now < one.until]
+        return [one for table in (self.by_hand, self.automatic) for one in table.values() if now < one.until]
 
     def _block(self, name: bytes, rule: BlockRule, now: float) -> Blocked | None:
         self._forget(name)
-        if name in self._by_hand:
+        if name in self.by_hand:
             return None
         reason = f"refused {rule.after} times within {rule.within:g} s"
-        made = self._automatic[name] = Blocked(name, now, now + rule.seconds, reason, by_hand=False)
-        self._automatic.move_to_end(name)
+        made = self.automatic[name] = Blocked(name, now, now + rule.seconds, reason, by_hand=False)
+        self.automatic.move_to_end(name)
         self._bound(now)
-        return made if name in self._automatic else None
+        return made if name in self.automatic else None
 
     def _bound(self, now: float) -> None:
         """Let blocks go that are over, if there are too many, and then the oldest."""
         if len(self) <= self._most_blocked:
             return
-        for table in (self._automatic, self._by_hand):
+        for table in (self.automatic, self.by_hand):
             for name in [one.name for one in table.values() if now >= one.until]:
                 del table[name]
         while len(self) > self._most_blocked:
-            (self._automatic or self._by_hand).popitem(last=False)
+            (self.automatic or self.by_hand).popitem(last=False)
 
     def _end_oldest(self, now: float) -> None:
         """Let the oldest blocks go if they are over: a key that never comes again must not hold up the list."""
-        for table in (self._automatic, self._by_hand):
+        for table in (self.automatic, self.by_hand):
             name = next(iter(table), None)
             if name is not None and now >= table[name].until:
                 del table[name]

@@ -30,7 +30,7 @@ class Policy(NamedTuple):
 class Lines:
     """The two lines for a request that certain rules apply to, with places for how each stands."""
 
-    __slots__ = ("_template", "count")
+    __slots__ = ("_filled", "_template", "_values", "count")
 
     def __init__(self, policies: Sequence[Policy]) -> None:
         self.count = len(policies)
@@ -38,6 +38,9 @@ class Lines:
         standing = ", ".join(string(policy.name).replace("%", "%%") + ";r=%d;t=%d" for policy in policies)
         text = f"RateLimit-Policy: {announced}\r\nRateLimit: {standing}\r\n" if policies else ""
         self._template = text.encode("ascii")
+        #: The last ones, for the next are often the same.
+        self._values: Sequence[int] = ()
+        self._filled = b""
 
     def fill(self, standings: Sequence[Standing]) -> bytes:
         """The lines, of as many standings as there are policies."""
@@ -47,8 +50,14 @@ class Lines:
         return self.filled(values)
 
     def filled(self, values: Sequence[int]) -> bytes:
-        """The lines, of tokens left and seconds until all are there, of one policy after the other."""
-        return self._template % tuple(values)
+        """The lines, of tokens left and seconds until all are there, of one policy after the other.
+
+        Nobody changes these `values` afterwards.
+        """
+        if values != self._values:
+            self._filled = self._template % tuple(values)
+            self._values = values
+        return self._filled
 
 
 def retry_after(standing: Standing) -> int | None:

@@ -88,6 +88,18 @@ def reader(by: Sequence[Term], pattern: str = "", *, ipv6_prefix: int = 64, shar
     return _joined(parts, share=share)
 
 
+def named(read: Read, by: Sequence[Term], prefix: bytes, ipv6_prefix: int = 64) -> Callable[[Asked], bytes]:
+    """The same with a rule's prefix before the key, for a rule by which each request has one."""
+    if tuple(by) != (IP,):
+        return lambda exchange: prefix + (read(exchange) or b"")
+
+    @lru_cache(_REMEMBERED)
+    def of_client(client: str) -> bytes:
+        return prefix + _of_address(client, ipv6_prefix)
+
+    return lambda exchange: of_client(exchange.client)
+
+
 def is_constant(by: Sequence[Term]) -> bool:
     """Whether all requests have the same key."""
     return all(term.kind == "route" for term in by)
@@ -173,10 +185,13 @@ def _part(term: Term, pattern: str, ipv6_prefix: int) -> Read:
 
 def _ip(prefix: int) -> Read:
     def read(exchange: Asked) -> bytes:
-        text = exchange.client
-        return _network(text, prefix) if ":" in text else text.encode() or NONE
+        return _of_address(exchange.client, prefix)
 
     return read
+
+
+def _of_address(text: str, ipv6_prefix: int) -> bytes:
+    return _network(text, ipv6_prefix) if ":" in text else text.encode() or NONE
 
 
 def _header(name: str) -> Read:

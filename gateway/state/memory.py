@@ -13,22 +13,22 @@ when it shares all four cells with others (rules/evicted.py). Rates share one sk
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from time import time
+from typing import Any
 
 from gateway.rules import gcra
 from gateway.rules.evicted import Evicted
 from gateway.rules.gcra import SECOND, Rate, Standing
-from gateway.state.ports import Calendar, Charge, Limit, Spending
+from gateway.state.ports import Calendar, Charge, Limit, Spendings
 
 _PS = 1e12  # picoseconds in a second, for a float
 _NS = 1000  # picoseconds in a nanosecond: what the sketch counts in, for 64 bits to last for 292 years
 _standing = tuple.__new__  # a third of the cost of Standing(…), which is on every request's way
 
-
-#: Sets the value of a key that is there: an OrderedDict's own way would look for its place in the order first.
-_replace = dict.__setitem__
+#: A full table lets this part of its keys go at once, at most so many: to find the oldest costs more than each.
+_SHARE, _MOST = 256, 256
 
 
 class MemoryBuckets:
@@ -40,8 +40,11 @@ class MemoryBuckets:
     def __init__(self, capacity: int = 100_000, wall: Callable[[], float] = time) -> None:
         self._capacity = capacity
         self._half = capacity // 2
+        self._spare = min(capacity // _SHARE, _MOST)
         self._wall = wall
-        self._tats: OrderedDict[bytes, int] = OrderedDict()
+        #: In the order of last use. (An OrderedDict would know the oldest at once, and take twice as long for all
+        #: else.) Until it is half full none will have to go soon, and `spend` leaves the order as it is.
+        self._tats: dict[bytes, int] = {}
         #: The rules that keys in the table are of, by their prefix.
         self._limits: dict[bytes, Limit] = {}
         self._evicted = Evicted()
@@ -74,51 +77,53 @@ class MemoryBuckets:
             tat += cost * rate.interval
             level = tat - at
             if level <= rate.capacity:
-                tats[name] = tat
                 standings.append(
                     _standing(Standing, (True, (rate.capacity - level) // rate.interval, level / SECOND, 0.0))
                 )
             elif limit.shadow:
-                tats[name] = tat = tat - cost * rate.interval
+                tat -= cost * rate.interval
                 standings.append(gcra.standing(rate, tat, at, cost, allowed=False))
             else:
                 return self._refuse(charges, standings, at)
-            tats.move_to_end(name)
+            tats.pop(name, None)
+            tats[name] = tat
         if len(tats) > self._capacity:
             self._evict(at)
         return standings
 
-    def spend(self, wanted: Sequence[Spending], names: Sequence[bytes], now: float) -> list[int] | None:
+    def spend(self, wanted: Spendings, asked: Any, names: list[bytes], now: float) -> list[int] | None:
         """See `ports.Buckets.spend`."""
         at = int(now * _PS)
         tats = self._tats
-        after: list[int] = []
-        told: list[int] = []
-        for (limit, need, interval, capacity), name in zip(wanted, names, strict=True):
+        ordered = len(tats) > self._half
+        fresh = True
+        for one in wanted.each:
+            name = one.name
+            if name is None:
+                name = one.read(asked)
             tat = tats.get(name)
             if tat is None:
-                tat = self._begin(limit, name, at)
-            if tat < at:  # noqa: PLR1730 - as above
-                tat = at
-            tat += need
-            level = tat - at
-            if level > capacity:
-                return None
-            after.append(tat)
-            told += ((capacity - level) // interval, -(-level // SECOND))
-        # An ordered table costs most where it keeps its order, and until it is half full none will have to go soon.
-        if len(tats) <= self._half:
-            for name, tat in zip(names, after, strict=True):
-                if name in tats:
-                    _replace(tats, name, tat)
-                else:
-                    tats[name] = tat
-            return told
-        for name, tat in zip(names, after, strict=True):
+                tat = self._begin(one.limit, name, at)
+            if tat <= at:
+                tat = at + one.need
+            else:
+                tat += one.need
+                if tat - at > one.capacity:
+                    self._unspend(wanted, names, at)
+                    return None
+                fresh = False
+            if ordered:
+                tats.pop(name, None)
             tats[name] = tat
-            tats.move_to_end(name)
-        if len(tats) > self._capacity:
+            names.append(name)
+        if ordered and len(tats) > self._capacity:
             self._evict(at)
+        if fresh:
+            return wanted.fresh
+        told: list[int] = []
+        for one, name in zip(wanted.each, names, strict=True):
+            level = tats[name] - at
+            told += ((one.capacity - level) // one.interval, -(-level // SECOND))
         return told
 
     def give_back(self, charges: Sequence[Charge], now: float, age: float = 0.0) -> None:  # noqa: ARG002
@@ -142,9 +147,8 @@ class MemoryBuckets:
         name = limit.prefix + key
         at = int(now * _PS)
         rate, base, tat, _ = self._find(limit, name, at)
-        self._tats[name] = max(tat, base) + cost * rate.interval
+        self._put(name, max(tat, base) + cost * rate.interval)
         self._limits[limit.prefix] = limit
-        self._tats.move_to_end(name)
         self._evict(at)
 
     def look(self, limit: Limit, key: bytes, now: float) -> Standing | None:
@@ -176,19 +180,15 @@ class MemoryBuckets:
     def note(self, charges: Sequence[Charge], standings: Sequence[Standing], replicas: int, now: float) -> None:
         """Have keys stand as they do in a state shared by so many: this replica's share of each is as far used up."""
         at = int(now * _PS)
-        tats = self._tats
         for (limit, key, _), standing in zip(charges, standings, strict=True):
-            name = limit.prefix + key
             if limit.calendar is None:
-                tats[name] = at + int(
-                    standing.reset * _PS
-                )  # a share's tokens are fewer, and take as much longer each
+                tat = at + int(standing.reset * _PS)  # a share's tokens are fewer, and take as much longer each
             else:
                 used = limit.rate.limit - standing.remaining
                 end = int(limit.calendar.window(self._wall())[1]) * SECOND
-                tats[name] = end - -used // replicas
+                tat = end - -used // replicas
             self._limits[limit.prefix] = limit
-            tats.move_to_end(name)
+            self._put(limit.prefix + key, tat)
         self._evict(at)
 
     def levels(self, now: float) -> Iterator[tuple[Limit, bytes, float]]:
@@ -226,8 +226,7 @@ class MemoryBuckets:
         left = limit.rate.limit - used - cost
         if left < 0:
             return _shown(gcra.quota(limit.rate.limit), end, tat, cost, window_end - wall)
-        self._tats[name] = end + used + cost
-        self._tats.move_to_end(name)
+        self._put(name, end + used + cost)
         return Standing(True, left, window_end - wall if used + cost else 0.0, 0.0)
 
     def _refuse(self, charges: Sequence[Charge], taken: list[Standing], at: int) -> list[Standing]:
@@ -247,9 +246,21 @@ class MemoryBuckets:
                 costs[name] = together
             standings.append(standing)
             if name in tats:
-                tats.move_to_end(name)
+                self._put(name, tats[name])
         self._evict(at)
         return standings
+
+    def _unspend(self, wanted: Spendings, names: list[bytes], at: int) -> None:
+        """Undo what has been spent on the first of these."""
+        for one, name in zip(wanted.each, names, strict=False):
+            self._tats[name] -= one.need
+        names.clear()
+        self._evict(at)
+
+    def _put(self, name: bytes, tat: int) -> None:
+        """Set a key's number, as one just used."""
+        self._tats.pop(name, None)
+        self._tats[name] = tat
 
     def _find(self, limit: Limit, name: bytes, at: int) -> tuple[Rate, int, int, float]:
         """A key's rate, what its level counts from, its number (0: nothing is known), seconds to its window's end."""
@@ -298,9 +309,13 @@ class MemoryBuckets:
         return any(sketch.value(value) for sketch in sketches)
 
     def _evict(self, at: int) -> None:
-        """Let the keys go that were idle longest."""
-        while len(self._tats) > self._capacity:
-            name, tat = self._tats.popitem(last=False)
+        """Let the keys go that were idle longest, where there are too many, and a few more for those to come."""
+        tats = self._tats
+        over = len(tats) - self._capacity
+        if over <= 0:
+            return
+        for name in list(islice(tats, over + self._spare)):
+            tat = tats.pop(name)
             limit = self._limits.get(name[: name.index(0) + 1])
             if limit is None:
                 continue

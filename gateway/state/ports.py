@@ -6,10 +6,10 @@ raises Unavailable, at once or within its timeout, and its caller goes on with t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, Protocol
 
-from gateway.rules.gcra import Rate, Standing
+from gateway.rules.gcra import SECOND, Rate, Standing
 
 
 class Unavailable(Exception):
@@ -57,13 +57,39 @@ class Charge(NamedTuple):
     cost: int
 
 
-class Spending(NamedTuple):
-    """One rule's part in every request alike, with what its rate comes to in picoseconds. No calendar, no shadow."""
+class Spending:
+    """One rule's part in every request alike, with what its rate comes to in picoseconds. No calendar, no shadow.
 
-    limit: Limit
-    need: int
-    interval: int
-    capacity: int
+    `cost` is at most the burst. `name` is the limit's prefix and the key where that is the same for all, else None,
+    and `read` reads it from a request.
+    """
+
+    __slots__ = ("capacity", "cost", "interval", "limit", "name", "need", "read")
+
+    def __init__(self, limit: Limit, cost: int, name: bytes | None, read: Callable[[Any], bytes]) -> None:
+        rate = limit.rate
+        self.limit = limit
+        self.cost = cost
+        self.name = name
+        self.read = read
+        self.need = cost * rate.interval
+        self.interval = rate.interval
+        self.capacity = rate.capacity
+
+    @property
+    def fresh(self) -> tuple[int, int]:
+        """Tokens left and seconds until all are there, of a key that had been idle."""
+        return (self.capacity - self.need) // self.interval, -(-self.need // SECOND)
+
+
+class Spendings:
+    """A gate's rules: each has keys of its own. `fresh` is what `spend` tells where all their keys had been idle."""
+
+    __slots__ = ("each", "fresh")
+
+    def __init__(self, each: Sequence[Spending]) -> None:
+        self.each = tuple(each)
+        self.fresh = [number for one in each for number in one.fresh]
 
 
 class Buckets(Protocol):
@@ -72,11 +98,11 @@ class Buckets(Protocol):
     def take(self, charges: Sequence[Charge], now: float) -> list[Standing]:
         """Take all charges, or none when one of a rule that is no shadow does not fit. In the charges' order."""
 
-    def spend(self, wanted: Sequence[Spending], names: Sequence[bytes], now: float) -> list[int] | None:
+    def spend(self, wanted: Spendings, asked: Any, names: list[bytes], now: float) -> list[int] | None:
         """Take all at once, for a request that passes as most do: tokens left and seconds until all are, of each.
 
-        None, with nothing taken, when one does not fit; `take` tells the rest then. A name is the limit's prefix and
-        the key, and no two of them are the same.
+        None, with nothing taken, when one does not fit; `take` tells the rest then. The names of the keys are added
+        to `names`. Nobody changes what is returned.
         """
 
     def give_back(self, charges: Sequence[Charge], now: float, age: float = 0.0) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from gateway.rules.gcra import SECOND, Rate
 from gateway.state.memory import MemoryBuckets
-from gateway.state.ports import Charge, Limit, Spending
+from gateway.state.ports import Charge, Limit, Spending, Spendings
 from tests.state.contract import BucketsContract
 from tests.state.shared import SharedMemory
 from tests.state.subject import Windows
@@ -154,6 +154,17 @@ def test_the_key_that_was_idle_longest_goes_first() -> None:
         memory.take([Charge(limit, key, 1)], 100.0)
     assert len(memory) == 3
     assert [key for key in (b"a", b"b", b"c", b"d") if limit.prefix + key in memory._tats] == [b"a", b"c", b"d"]
+
+
+def test_a_large_table_lets_a_few_go_at_once_the_oldest_first() -> None:
+    memory, limit = MemoryBuckets(1024), Limit("r", Rate(60, 3600, 60))
+    keys = [b"%d" % number for number in range(1025)]
+    for key in (*keys[:1024], keys[0], keys[1024]):
+        memory.take([Charge(limit, key, 50)], 100.0)
+    assert len(memory) == 1020
+    assert [key for key in keys if limit.prefix + key not in memory._tats] == keys[1:6]
+    standings = [memory.take([Charge(limit, key, 20)], 100.0)[0] for key in keys]
+    assert not any(standing.allowed for standing in standings)  # none has come back with more than it had
 
 
 def test_a_key_that_is_refused_is_not_idle() -> None:
@@ -316,21 +327,26 @@ def test_a_clock_set_back_far_begins_anew(clock: Clock, daily: Limit) -> None:
 def test_spending_is_taking(requests: list[tuple[float, int, bytes]]) -> None:
     """The quick way for requests that all rules pass comes to the same as the way that tells everything."""
     whole, own = Limit("whole", Rate(3, 1.0, 4)), Limit("own", Rate(1, 1.0, 3))
+
+    def own_key(key: bytes) -> bytes:
+        return own.prefix + key
+
     quick, slow = MemoryBuckets(), MemoryBuckets()
     now = 1000.0
     for pause, cost, key in requests:
         now += pause
         charges = [Charge(whole, b"*", cost), Charge(own, key, 1)]
-        wanted = [
-            Spending(one.limit, one.cost * one.limit.rate.interval, one.limit.rate.interval, one.limit.rate.capacity)
-            for one in charges
-        ]
-        told = quick.spend(wanted, [one.limit.prefix + one.key for one in charges], now)
+        wanted = Spendings(
+            [Spending(whole, cost, whole.prefix + b"*", own_key), Spending(own, 1, None, own_key)],
+        )
+        names: list[bytes] = []
+        told = quick.spend(wanted, key, names, now)
         standings = slow.take(charges, now)
         if all(standing.allowed for standing in standings):
             assert told == [number for one in standings for number in (one.remaining, ceil(one.reset))]
         else:
             assert told is None
+        assert names == ([] if told is None else [one.limit.prefix + one.key for one in charges])
     for limit, key in ((whole, b"*"), (own, b"a"), (own, b"b")):
         assert quick.look(limit, key, now) == slow.look(limit, key, now)
 
@@ -338,7 +354,7 @@ def test_spending_is_taking(requests: list[tuple[float, int, bytes]]) -> None:
 def test_spending_keeps_to_the_tables_bound() -> None:
     buckets = MemoryBuckets(capacity=10)
     limit = Limit("own", Rate(1, 60.0, 3))
-    wanted = [Spending(limit, limit.rate.interval, limit.rate.interval, limit.rate.capacity)]
+    wanted = Spendings([Spending(limit, 1, None, lambda number: limit.prefix + b"%d" % number)])
     for number in range(50):
-        assert buckets.spend(wanted, [limit.prefix + b"%d" % number], 1000.0) is not None
+        assert buckets.spend(wanted, number, [], 1000.0) is not None
     assert len(buckets) == 10
