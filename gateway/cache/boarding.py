@@ -38,6 +38,7 @@ class Boarding:
         self._coalesces = coalesces
 
     def key_of(self, asked: Asked) -> bytes:
+        """The key of the flight that this request would take part in."""
         names = self._commons.varies.get(asked.key, monotonic())
         return asked.key if not names else asked.key + b"\x00" + vary.secondary(names, asked.values)
 

@@ -70,8 +70,8 @@ class Flight:
 
     __slots__ = (
         "_base", "_budget", "_charged", "_parts", "_paused", "_readers", "_whole", "abandoned", "attempt",
-        "background", "closes_at", "complete", "entry", "error", "extend", "landed", "received", "source", "stale", "storing", "trailers",
-        "version",
+        "background", "closes_at", "complete", "entry", "error", "extend", "landed", "received", "source", "stale",
+        "storing", "trailers", "version",
     )  # fmt: skip
 
     def __init__(self, version: int, closes_at: float, budget: Budget, *, background: bool = False) -> None:

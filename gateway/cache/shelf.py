@@ -18,8 +18,8 @@ from collections.abc import Sequence
 from time import time
 
 from gateway.cache import answer
-from gateway.cache.asked import Asked, Reading
 from gateway.cache.alone import Alone
+from gateway.cache.asked import Asked, Reading
 from gateway.cache.boarding import Boarding
 from gateway.cache.commons import Commons
 from gateway.cache.content import Unkeyed, collect

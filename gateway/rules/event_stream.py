@@ -18,8 +18,8 @@ _ENDS = frozenset({b"message_stop", b"response.completed"})
 def ended(body: bytes) -> bool:
     """Whether its last event is one that ends an answer."""
     events = [event for event in _blank.split(body[-_LAST:]) if event.strip()]
-    if not events or not body.endswith((b"\n", b"\r")):
-        return False
+    if not events or not body.endswith((b"\n\n", b"\r\n\r\n", b"\r\r")):
+        return False  # an event without the blank line behind it is none
     name, data = b"", []
     for line in events[-1].splitlines():
         field, _, value = line.partition(b":")
