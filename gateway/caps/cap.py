@@ -68,6 +68,7 @@ class Cap:
         self._pace = Pace()
         self._adaptive: AdaptiveLimit | None = None
         self._whole = Slots(0, 0)
+        self._leave = self._whole.leave
         self._by_key = SlotsByKey(0, 0)
         self.configure(scope, name, settings, read)
 
@@ -106,6 +107,12 @@ class Cap:
 
     def enter(self, exchange: Exchange, now: float) -> Verdict:
         """Take a slot until the exchange's end. WAIT: await `queue_up`."""
+        slots = self._whole
+        if slots.in_flight < slots.limit and now < self._sample_at and self._read is None:  # most: as in `take`
+            slots.in_flight += 1
+            self.admitted += 1
+            exchange.at_end(self._leave)
+            return None
         verdict = self.take(exchange, now, exchange.at_end)
         if verdict is None:
             self.admitted += 1
@@ -214,9 +221,6 @@ class Cap:
             keep(partial(self._leave_seen, slots, lease, exchange, now))
         else:
             keep(partial(self._leave_of, slots, lease))
-
-    def _leave(self) -> None:
-        self._whole.leave()
 
     def _leave_of(self, slots: Slots, lease: bytes) -> None:  # noqa: ARG002 - of a shared cap only
         slots.leave()
