@@ -15,6 +15,7 @@ from time import monotonic
 
 from gateway import build, operations
 from gateway.admin.ports import Ports
+from gateway.caching import Caching
 from gateway.control import Control, shown
 from gateway.entropy import Entropy
 from gateway.errors import GatewayError
@@ -93,6 +94,7 @@ class Gateway:
         self._metrics = metrics
         self._health = health
         self._protection = Protection(metrics, health, log)
+        self._caching = Caching(metrics, health, log)
         self._journal = Journal(metrics, log, access_log, self._protection)
         self._entropy = Entropy()
         self._lag = LoopLag(metrics.loop_lag)
@@ -125,6 +127,11 @@ class Gateway:
         built = Built()
         sharing = await self._protection.prepare(settings.state)
         try:
+            tier = await self._caching.prepare(settings)
+        except BaseException:
+            await self._protection.abandon(sharing)
+            raise
+        try:
             self._build_upstreams(settings, upstreams)
             for name, section in sections.items():
                 if section is not None and not self._keeps_address(name, section):
@@ -136,6 +143,7 @@ class Gateway:
             for name in settings.upstreams.keys() - self._upstreams.keys():
                 self._metrics.forget_upstream(name)
             await self._protection.abandon(sharing)
+            await self._caching.abandon(tier)
             raise
         # Nothing can fail any more.
         for name, section in sections.items():
@@ -148,6 +156,7 @@ class Gateway:
         self.settings = settings
         await self._control.settle(beside, settings)
         await self._protection.settle(sharing)
+        await self._caching.settle(tier, settings.cache)
 
     def begin_draining(self) -> None:
         """Readiness goes, and ingress tells its clients to go elsewhere; everything is still served."""
@@ -174,6 +183,7 @@ class Gateway:
             task.cancel()
         for upstream in self._upstreams.values():
             await upstream.pool.close()
+        await self._caching.close()
         await self._protection.close()
         await self._control.stop()
         self._lag.stop()
@@ -224,6 +234,7 @@ class Gateway:
 
     def _interest(self, name: str, section: ListenerSettings, settings: Settings) -> request_head.Interest:
         also = self._protection.fields_read(name, section, settings.upstreams.values())
+        also |= self._caching.fields_read(section)
         return request_head.Interest(settings.correlation.header, ingress=name == INGRESS, also=also)
 
     def _snapshot(
@@ -239,7 +250,10 @@ class Gateway:
 
         ways = build.ways(section, upstreams, settings.upstreams, egress=name == EGRESS)
         gates = self._protection.gates(name, section, [way.total for way in ways], built)
-        return build.snapshot(name, section, ways, gates, settings.correlation, self._entropy, self._metrics, warn)
+        shelves = self._caching.shelves(name, section, ways, [gate.caps for gate in gates.of_routes])
+        return build.snapshot(
+            name, section, ways, gates, shelves, settings.correlation, self._entropy, self._metrics, warn
+        )
 
     def _swap(
         self,

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
+from gateway.cache.shelf import Shelf as CacheShelf
 from gateway.entropy import Entropy
 from gateway.faults import about
 from gateway.gate import Gate
-from gateway.pipeline import Route, Snapshot
+from gateway.pipeline import Route, Shelf, Snapshot
 from gateway.policies import headers, request
 from gateway.policies.breaker import Breaker as BreakerSettings
 from gateway.policies.correlation import Correlation, Stamp
@@ -30,11 +31,23 @@ from gateway.upstreams.upstream import Upstream as RunningUpstream
 NO_ROUTE = "none"
 
 
+class RouteLimits(Protocol):
+    """A route's rate limits and caps."""
+
+    @property
+    def rates(self) -> Sequence[Gate]:
+        """For every request."""
+
+    @property
+    def caps(self) -> Sequence[Gate]:
+        """For what goes to the upstream."""
+
+
 class Limits(Protocol):
     """Rate limits and caps."""
 
     @property
-    def of_routes(self) -> Sequence[Any]:
+    def of_routes(self) -> Sequence[RouteLimits]:
         """For each route."""
 
     @property
@@ -96,19 +109,25 @@ def snapshot(
     settings: Listener,
     ways: list[Way],
     limits: Limits,
+    shelves: Sequence[Shelf | None],
     correlation: Correlation,
     entropy: Entropy,
     metrics: Metrics,
     warn: Callable[[str], None],
 ) -> Snapshot:
-    """What a listener's requests meet; `limits` are the gates behind those that are made here."""
+    """What a listener's requests meet; `limits` are the gates behind those that are made here.
+
+    A cached route's caps are its shelf's, for what is answered from there uses nothing up.
+    """
     egress = name == "egress"
     routes = []
-    for route, way, more in zip(settings.routes, ways, limits.of_routes, strict=True):
+    for route, way, limit, shelf in zip(settings.routes, ways, limits.of_routes, shelves, strict=True):
         gates = [headers.gate(settings.headers, route.headers), request.gate(settings.request, route.request)]
         part = metrics.route(name, route.name)
-        every = [*(gate for gate in gates if gate is not None), *more.rates, *more.caps]
-        routes.append(Route(route.name, way, part, every, egress=egress))
+        every = [*(gate for gate in gates if gate is not None), *limit.rates]
+        if not isinstance(shelf, CacheShelf):
+            every += limit.caps
+        routes.append(Route(route.name, way, part, every, shelf=shelf, egress=egress))
     unrouted = Route(
         NO_ROUTE,
         None,

@@ -160,5 +160,5 @@ class Caching:
             return None
         reading = Reading(settings or _SHARES, f"{name}/{route.name}".encode())
         terms = Terms(reading.sharing, (settings or _SHARES).leeway(), settings is not None, route.name)
-        counts = self._counts.setdefault((name, route.name), RouteCounts())
+        counts = self._counts.setdefault((name, route.name), RouteCounts(name, route.name))
         return Shelf(reading, terms, way, caps, self.commons, counts, coalesces=coalesces)
