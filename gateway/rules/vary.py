@@ -143,9 +143,18 @@ class Variants(Generic[_Entry]):
                 return True
         return False
 
+    def get(self, nominated: Names, values: Values) -> _Entry | None:
+        """What `put` would replace; it counts for nothing."""
+        found = self._entries.get((nominated, secondary(nominated, values)))
+        return None if found is None else found[1]
+
     def all(self) -> list[_Entry]:
         """Every one, the latest used last."""
         return [entry for _, entry in self._entries.values()]
+
+    def latest(self) -> Names:
+        """The names that came with what was stored last."""
+        return next(reversed(self._lists), ())
 
     def _take(self, place: tuple[Names, bytes]) -> _Entry:
         _, entry = self._entries.pop(place)
