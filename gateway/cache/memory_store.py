@@ -23,8 +23,8 @@ ENTRIES = 1000
 MAX_BYTES = 64 << 20
 #: One response has at most this part of the room, one in so many: or a few would drive out all others.
 _SHARE = 8
-#: Bytes that a table of variants takes, beside the first of them.
-_VARIED = 1100
+#: Bytes that a place in a table of variants takes; the first ones of a table take more.
+_VARIED = 500
 _NEVER = float("inf")
 
 
