@@ -23,10 +23,13 @@ from gateway.upstreams.forward import Way, forward
 class Alone:
     """How a route's requests go by themselves."""
 
-    __slots__ = ("_caps", "_commons", "_keeps", "_way")
+    __slots__ = ("_caps", "_commons", "_keeps", "_methods", "_way")
 
-    def __init__(self, way: Way, caps: Sequence[Gate], commons: Commons, *, keeps: bool) -> None:
-        """`caps` are the gates that they pass."""
+    def __init__(
+        self, way: Way, caps: Sequence[Gate], commons: Commons, methods: frozenset[bytes], *, keeps: bool
+    ) -> None:
+        """`caps` are the gates that they pass; `methods` ask here, and change nothing."""
+        self._methods = methods
         self._way = way
         self._caps = tuple(caps)
         self._commons = commons
@@ -48,7 +51,7 @@ class Alone:
         if not landing.TAG_FIELDS.isdisjoint(field_lines.names(response.kept)):
             response.kept = field_lines.without(response.kept, landing.TAG_FIELDS)
         head = exchange.head
-        if stored_update.unsafe(head.method):
+        if head.method not in self._methods and stored_update.unsafe(head.method):
             invalidate(self._commons, exchange, response)
         elif head.method == b"HEAD" and asked is not None and self._keeps:
             self._after_head(asked, response)

@@ -102,7 +102,6 @@ class Fetch:
         self._sent = 0.0
         self._renewed = False
         self._again = False
-        self.upstream_seconds = 0.0
         #: Extends the time of the connection, once there is one.
         self._connection: UpstreamConnection | None = None
 
@@ -152,7 +151,7 @@ class Fetch:
 
     def _answer_with(self, entry: Entry) -> None:
         self._commons.store.put(entry, self._asked.values)
-        self._flight.answer_with(entry)
+        self._flight.answer_with(entry, renewed=False)
 
     def _longest(self, exchange: Exchange) -> float:
         """For how long another replica's fetch is waited for: as long as one of ours could take to its head."""
@@ -191,9 +190,12 @@ class Fetch:
                 if verdict is not None:
                     return verdict
             self._sent = time()
-            return await forward(fetch, self._way, self._respond)
+            began = monotonic()
+            try:
+                return await forward(fetch, self._way, self._respond)
+            finally:
+                self._flight.seconds += monotonic() - began
         finally:
-            self.upstream_seconds = fetch.upstream_seconds
             fetch.end()
 
     async def _respond(self, fetch: Exchange, response: ResponseHead, connection: UpstreamConnection) -> None:
@@ -243,7 +245,7 @@ class Fetch:
                 if self._commons.shared is not None and place == 0:
                     self._commons.shared.put(renewed, self._asked.values)
         if answer is not None:
-            self._flight.answer_with(answer)
+            self._flight.answer_with(answer, renewed=True)
 
     def _renewal(self, entry: Entry, new: Pieces, now: float) -> Entry:
         said, _ = landing.directives(landing.values_of(new))

@@ -70,8 +70,8 @@ class Flight:
 
     __slots__ = (
         "_base", "_budget", "_charged", "_parts", "_paused", "_readers", "_whole", "abandoned", "attempt",
-        "background", "closes_at", "complete", "entry", "error", "extend", "landed", "received", "source", "stale",
-        "storing", "trailers", "version",
+        "background", "closes_at", "complete", "entry", "error", "extend", "landed", "received", "renewed",
+        "seconds", "source", "stale", "storing", "trailers", "version",
     )  # fmt: skip
 
     def __init__(self, version: int, closes_at: float, budget: Budget, *, background: bool = False) -> None:
@@ -90,12 +90,16 @@ class Flight:
         self.landed: Landed | None = None
         #: What answers in the place of anything fetched.
         self.entry: Entry | None = None
+        #: The origin has said that it is still right.
+        self.renewed = False
         #: What may answer where the fetch has failed, or an error has landed.
         self.stale: Entry | None = None
         self.error: GatewayError | None = None
         #: Whether the body is held whole, to be stored.
         self.storing = True
         self.complete = False
+        #: How long the upstream took, in seconds.
+        self.seconds = 0.0
         self.received = 0
         self.trailers: Fields = []
         #: Who is asked to hold back.
@@ -118,9 +122,10 @@ class Flight:
             self.hold_no_more()
         self._tell()
 
-    def answer_with(self, entry: Entry) -> None:
-        """A stored response is the answer."""
+    def answer_with(self, entry: Entry, *, renewed: bool) -> None:
+        """A stored response is the answer; `renewed`: the origin says so."""
         self.entry = entry
+        self.renewed = renewed
         self.complete = True
         self._tell()
 

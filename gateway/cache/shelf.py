@@ -77,7 +77,7 @@ class Shelf:
         self._store = commons.store
         self._counts = counts
         self._boarding = Boarding(terms, way, caps, commons, coalesces=coalesces)
-        self._alone = Alone(way, caps, commons, keeps=terms.keeps)
+        self._alone = Alone(way, caps, commons, terms.sharing.methods, keeps=terms.keeps)
 
     # ---- at once
 
@@ -151,7 +151,7 @@ class Shelf:
                 return NotStored()
             if entry is not None and may_answer(asked.asker, entry.said, entry.freshness, self._sharing):
                 entry = None
-            why: Forwarded = missed if entry is None else "stale"
+            why: Forwarded = missed if entry is None else _why(entry)
             reader = self._boarding.board(exchange, asked, entry, attempt) if self._may_lead(asked, entry) else None
             if reader is None:
                 return await self._go_alone(exchange, asked, why)
@@ -209,6 +209,8 @@ class Shelf:
         finally:
             if timer is not None:
                 timer.cancel()
+            if reader.leads:
+                exchange.upstream_seconds = reader.flight.seconds
             reader.leave()
 
     async def _take(
@@ -261,7 +263,7 @@ class Shelf:
         ):
             return _AGAIN
         now = time()
-        renewed = why == "stale"
+        renewed = reader.flight.renewed
         told = (
             cache_status.forwarded(why, 304, stored=True, collapsed=not reader.leads)
             if renewed
@@ -341,6 +343,11 @@ class Shelf:
         exchange.cached = "bypass"
         exchange.stamp += b"Cache-Status: %b\r\n" % cache_status.forwarded(why)
         return await self._alone.go(exchange, asked)
+
+
+def _why(entry: Entry) -> Forwarded:
+    """Whether it is the stored response or the request that wants the origin asked (RFC 9211, section 2.2)."""
+    return "request" if entry.fresh_until > time() else "stale"
 
 
 def _detail(landed: Landed) -> str:

@@ -106,6 +106,8 @@ def _json_line(exchange: Exchange, clock: str, now: float) -> bytes:
     more = ""
     if exchange.peer != exchange.client:
         more = f',"peer":{_short(exchange.peer)}'
+    if exchange.cached:
+        more += f',"cache":"{exchange.cached}"'
     if exchange.error:
         more += f',"error":"{exchange.error}"'
     if exchange.trace_id:
