@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from typing import TypeVar
 
 from mmh3 import hash as murmur3
 
@@ -24,6 +25,8 @@ _share = re.compile(r"([0-9]{1,3}(?:\.[0-9]{1,3})?) ?%?").fullmatch
 
 Test = Callable[[Asked], bool]
 
+_T = TypeVar("_T")
+
 
 def share(written: object) -> int | None:
     """`25%`, `25` or `0.5%` as thousandths of a percent; None for what is no share of a whole."""
@@ -35,9 +38,12 @@ def share(written: object) -> int | None:
 
 
 def hashed(prefix: str, who: str, seed: int) -> int:
-    """The hash of what is written after a prefix, whatever text it is."""
+    """The hash of what is written after a prefix, whatever text it is.
+
+    Of bytes: mmh3 ends the process where a text has a lone surrogate, which no bytes stand for.
+    """
     try:
-        return murmur3(prefix + who, seed, False)
+        return murmur3((prefix + who).encode(), seed, False)
     except UnicodeEncodeError:
         return murmur3((prefix + who).encode("utf-8", "replace"), seed, False)
 
@@ -65,45 +71,67 @@ def sticky(name: str) -> Read:
 
 def within(parts: int, stickiness: str, group: str) -> Test:
     """Whether somebody is in a share."""
+    return one_of(parts, stickiness, group, True, False)
+
+
+def one_of(parts: int, stickiness: str, group: str, inside: _T, outside: _T) -> Callable[[Asked], _T]:
+    """What somebody gets who is in a share, or who is not."""
     if parts <= 0:
-        return _nobody
+        return lambda asked: outside  # noqa: ARG005 - whoever asks
     if parts >= 100 * PARTS and stickiness in ("default", "random"):
-        return _everybody
+        return lambda asked: inside  # noqa: ARG005 - whoever asks
     prefix, who = f"{group}:", sticky(stickiness)
     if parts % PARTS:
 
-        def finely(asked: Asked) -> bool:
+        def finely(asked: Asked) -> _T:
             found = who(asked)
-            return place(group, found) < parts if found else False
+            return inside if found and place(group, found) < parts else outside
 
         return finely
     percent = parts // PARTS
     if stickiness == "default":
-        return _usual(prefix, percent)
+        return named_or_one_of(frozenset(), frozenset(), prefix, percent, (inside, inside, inside, outside))
 
-    def test(asked: Asked) -> bool:
+    def wholly(asked: Asked) -> _T:
         found = who(asked)
         if not found:
-            return False
+            return outside
         try:
-            return murmur3(prefix + found, SHARE_SEED, False) % 100 < percent
+            return inside if murmur3((prefix + found).encode(), 0, False) % 100 < percent else outside
         except UnicodeEncodeError:
-            return hashed(prefix, found, SHARE_SEED) % 100 < percent
+            return inside if hashed(prefix, found, SHARE_SEED) % 100 < percent else outside
 
-    return test
+    return wholly
 
 
-def _usual(prefix: str, percent: int) -> Test:
-    """What most flags are, with nothing called but the hash."""
+def named_or_one_of(
+    users: frozenset[str], groups: frozenset[str], prefix: str, percent: int, gets: tuple[_T, _T, _T, _T]
+) -> Callable[[Asked], _T]:
+    """What most flags ask, with nothing called but the hash: what a user of these gets, one of these groups, one in a
+    share by `default`, and anybody else.
+    """
+    by_user, by_group, inside, outside = gets
 
-    def test(asked: Asked) -> bool:
+    def unnamed(asked: Asked) -> _T:
         who = asked.user or asked.session or asked.random
         try:
-            return murmur3(prefix + who, 0, False) % 100 < percent
+            return inside if murmur3((prefix + who).encode(), 0, False) % 100 < percent else outside
         except UnicodeEncodeError:
-            return hashed(prefix, who, SHARE_SEED) % 100 < percent
+            return inside if hashed(prefix, who, SHARE_SEED) % 100 < percent else outside
 
-    return test
+    def named(asked: Asked) -> _T:
+        who = asked.user
+        if who in users:
+            return by_user
+        if groups and (theirs := asked.groups) and not groups.isdisjoint(theirs):
+            return by_group
+        who = who or asked.session or asked.random
+        try:
+            return inside if murmur3((prefix + who).encode(), 0, False) % 100 < percent else outside
+        except UnicodeEncodeError:
+            return inside if hashed(prefix, who, SHARE_SEED) % 100 < percent else outside
+
+    return named if users or groups else unnamed
 
 
 def _default(asked: Asked) -> str | None:
@@ -112,11 +140,3 @@ def _default(asked: Asked) -> str | None:
 
 def _random(asked: Asked) -> str | None:
     return asked.random
-
-
-def _nobody(asked: Asked) -> bool:  # noqa: ARG001 - whoever asks
-    return False
-
-
-def _everybody(asked: Asked) -> bool:  # noqa: ARG001 - whoever asks
-    return True

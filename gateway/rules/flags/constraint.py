@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from operator import attrgetter, eq, ge, gt, le, lt
 from typing import Any, NamedTuple
 
@@ -31,6 +32,10 @@ _LISTS = ("IN", "NOT_IN", "IN_CIDR", *_STRINGS)
 OPERATORS = frozenset({*_LISTS, *_COMPARE, "REGEX"})
 
 _number = re.compile(r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?\s*", re.ASCII).fullmatch
+
+
+# So many values are remembered as read, by each constraint; longer ones are no number, date or version.
+_REMEMBERED, _LONGEST = 128, 256
 
 
 class Condition(NamedTuple):
@@ -140,11 +145,11 @@ def _single(operator: str, name: str, value: str | None, ignore_case: bool, at: 
     if kind == "DATE" and name == "currentTime":
         now = attrgetter("now")
         return lambda asked: compare(now(asked), wanted)
-    parse = _PARSERS[kind]
+    parse = lru_cache(_REMEMBERED)(_PARSERS[kind])
 
     def test(asked: Asked) -> bool:
         text = read(asked)
-        found = None if text is None else parse(text)
+        found = None if text is None or len(text) > _LONGEST else parse(text)
         return found is not None and compare(found, wanted)
 
     return test

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from gateway.rules.flags.answer import NO_RULE, OFF, Answer
+from gateway.rules.flags.bucket import PARTS, Test, named_or_one_of, one_of
 from gateway.rules.flags.constraint import Condition
 from gateway.rules.flags.context import Asked
 from gateway.rules.flags.strategy import Strategy
@@ -67,7 +68,9 @@ class Flag:
         if not self.enabled or self.broken:
             self.evaluate = _never if self.enabled else _off
             return
-        self.evaluate = _decision(self.guards, self.strategies, self.variants)
+        self.evaluate = _ruled(self.strategies, self.variants)
+        if self.guards:
+            self.evaluate = _guarded(tuple(one.test for one in self.guards), self.evaluate)
         if self.prerequisites:
             parents = [(one, among[one.flag].evaluate) for one in self.prerequisites]
             self.evaluate = _after(parents, self.evaluate)
@@ -85,19 +88,59 @@ def _never(asked: Asked) -> Answer:  # noqa: ARG001 - whoever asks
     return NO_RULE
 
 
-def _decision(guards: tuple[Condition, ...], strategies: tuple[Strategy, ...], variants: Variants | None) -> Evaluate:
-    rules = tuple(
-        (tuple(one.test for one in strategy.conditions), strategy.test, *says(strategy, variants))
-        for strategy in strategies
-    )
-    checks = tuple(one.test for one in guards)
-    if not checks and len(rules) == 1:
-        return _alone(*rules[0])
-
+def _guarded(checks: tuple[Test, ...], evaluate: Evaluate) -> Evaluate:
     def decide(asked: Asked) -> Answer:
         for check in checks:
             if not check(asked):
                 return NO_RULE
+        return evaluate(asked)
+
+    return decide
+
+
+def _ruled(strategies: tuple[Strategy, ...], variants: Variants | None) -> Evaluate:
+    if any(strategy.variants for strategy in strategies):
+        return _each(strategies, variants)
+    evaluate = _usual(strategies) or _each(strategies, None)
+    if variants is None:
+        return evaluate
+    choose = variants.choose
+    return lambda asked: choose(asked) if evaluate(asked).on else NO_RULE
+
+
+def _usual(strategies: tuple[Strategy, ...]) -> Evaluate | None:
+    """What most flags are, with no more calls than they need; None for what needs more."""
+    *first, last = strategies or (None,)
+    if last is None:
+        return _never
+    draw = last.draw if last.test is not None and not last.conditions else None
+    if not first:
+        if draw is not None:
+            return one_of(draw.parts, draw.stickiness, draw.group, last.on, NO_RULE)
+        if not last.conditions and last.test is None:
+            answer = last.on
+            return lambda asked: answer  # noqa: ARG005 - whoever asks
+        return None
+    # Users and groups, in this order, before a share.
+    if draw is None or draw.stickiness != "default" or draw.parts % PARTS:
+        return None
+    names = [one.named for one in first]
+    if None in names or len(names) > 2 or (len(names) == 2 and (first[0].name, first[1].name) != ("users", "groups")):
+        return None
+    users = frozenset().union(*(one[0] for one in names if one))
+    groups = frozenset().union(*(one[1] for one in names if one))
+    gets = (first[0].on, first[-1].on, last.on, NO_RULE)
+    return named_or_one_of(users, groups, f"{draw.group}:", draw.parts // PARTS, gets)
+
+
+def _each(strategies: tuple[Strategy, ...], variants: Variants | None) -> Evaluate:
+    """Whatever the strategies are, one after the other."""
+    rules = tuple(
+        (tuple(one.test for one in strategy.conditions), strategy.test, *says(strategy, variants))
+        for strategy in strategies
+    )
+
+    def decide(asked: Asked) -> Answer:
         for tests, draw, answer, choose in rules:
             for test in tests:
                 if not test(asked):
@@ -106,32 +149,6 @@ def _decision(guards: tuple[Condition, ...], strategies: tuple[Strategy, ...], v
                 if draw is None or draw(asked):
                     return answer if choose is None else choose(asked)
         return NO_RULE
-
-    return decide
-
-
-def _alone(
-    tests: tuple[Callable[[Asked], bool], ...],
-    draw: Callable[[Asked], bool] | None,
-    answer: Answer,
-    choose: Evaluate | None,
-) -> Evaluate:
-    """What most flags are, with no more than they need."""
-    if choose is None and draw is not None and not tests:
-        return lambda asked: answer if draw(asked) else NO_RULE
-    if choose is None and draw is None and len(tests) == 1:
-        (only,) = tests
-        return lambda asked: answer if only(asked) else NO_RULE
-    if choose is None and draw is None and not tests:
-        return lambda asked: answer  # noqa: ARG005 - whoever asks
-
-    def decide(asked: Asked) -> Answer:
-        for test in tests:
-            if not test(asked):
-                return NO_RULE
-        if draw is not None and not draw(asked):
-            return NO_RULE
-        return answer if choose is None else choose(asked)
 
     return decide
 

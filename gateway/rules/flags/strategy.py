@@ -54,6 +54,7 @@ class Strategy:
     test: Test | None = None  # of the draw
     draw: Draw | None = None
     variants: Variants | None = None  # its own; else the flag's
+    named: tuple[frozenset[str], frozenset[str]] | None = None  # the users and groups, where it asks for nothing else
 
     @property
     def on(self) -> Answer:
@@ -106,6 +107,7 @@ class Strategies:
             notes.refuse((*at, "name"), f"no strategy is called {shown(name)}")
             made = Strategy(str(name), (never(f"{name}, which is no strategy"),), TARGETING)
         made.conditions = (*rules, *made.conditions)
+        made.named = None if rules else made.named
         if rules and made.reason == STATIC:
             made.reason = TARGETING
         if given.get("variants"):
@@ -161,7 +163,7 @@ def users(name: str, ids: tuple[str, ...]) -> Strategy:
     among = frozenset(ids)
     read = attrgetter("user")
     met = Condition(lambda asked: asked.user in among, f"the user is one of {len(among)} listed", read)
-    return Strategy(name, (met,), TARGETING)
+    return Strategy(name, (met,), TARGETING, named=(among, frozenset()))
 
 
 def groups(name: str, names: tuple[str, ...]) -> Strategy:
@@ -172,7 +174,7 @@ def groups(name: str, names: tuple[str, ...]) -> Strategy:
         f"the user is in one of the groups [{', '.join(names)}]",
         lambda asked: ", ".join(asked.groups) or None,
     )
-    return Strategy(name, (met,), TARGETING)
+    return Strategy(name, (met,), TARGETING, named=(frozenset(), among))
 
 
 def clients(name: str, texts: tuple[str, ...], at: Place, notes: Notes) -> Strategy:
