@@ -158,7 +158,10 @@ class Caching:
         coalesces = coalesce.resolve(listener, route, settings)
         if settings is None and not coalesces:
             return None
-        reading = Reading(settings or _SHARES, f"{name}/{route.name}".encode())
-        terms = Terms(reading.sharing, (settings or _SHARES).leeway(), settings is not None, route.name)
+        said = settings or _SHARES
+        tags = frozenset(tag.encode() for tag in said.tags)
+        key = said.cache_key(f"{name}/{route.name}".encode())
+        reading = Reading(key, said.sharing(), tags, said.body, said.credentials)
+        terms = Terms(reading.sharing, said.leeway(), settings is not None, route.name)
         counts = self._counts.setdefault((name, route.name), RouteCounts(name, route.name))
         return Shelf(reading, terms, way, caps, self.commons, counts, coalesces=coalesces)

@@ -32,7 +32,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "rates": {"errors", "exchange", "rules", "settings.rate_rule", "state.ports", "state.rate_rules"},
     "caps": {"rules", "exchange", "errors", "gate", "state.ports"},
     "cache": {
-        "rules", "exchange", "errors", "gate", "upstreams.forward", "upstreams.connection", "upstreams.relay",
+        "rules", "exchange", "errors", "gate", "upstreams",
         "state.availability", "state.ports", "state.redis_client", "state.redis_scripts", "state.redis_url",
     },
     "policies": {
@@ -47,6 +47,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "telemetry": {"exchange", "errors"},
     "admin": {"listeners"},
     "operations": {"admin", "policies", "rules", "settings", "state", "telemetry", "upstreams"},
+    "cache_operations": {"admin", "cache", "rules", "settings", "telemetry"},
     "control": {"admin", "faults", "listeners", "settings", "telemetry"},
     "caching": {
         "cache", "faults", "gate", "pipeline", "policies", "rules", "settings", "state", "telemetry", "upstreams",
@@ -72,6 +73,7 @@ ONLY_FOR: dict[str, set[str]] = {
     "build": {"assembly"},
     "control": {"assembly"},
     "operations": {"assembly"},
+    "cache_operations": {"assembly"},
     "protection": {"assembly"},
     "caching": {"assembly"},
     "lifecycle": {"cli"},

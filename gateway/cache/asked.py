@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from gateway.cache.entry import Values
 from gateway.exchange import Exchange
-from gateway.policies.cache import Cache
 from gateway.rules import cache_control, cache_key
 from gateway.rules.cache_control import ANYTHING, RequestDirectives
+from gateway.rules.cache_key import CacheKey
 from gateway.rules.conditional import CONDITIONS
 from gateway.rules.purge import Subject
 from gateway.rules.storable import Asker, Sharing, other_cookies
@@ -55,12 +57,15 @@ class Reading:
 
     __slots__ = ("_body", "_credentials", "_key", "_tags", "sharing")
 
-    def __init__(self, settings: Cache, space: bytes) -> None:
-        self.sharing: Sharing = settings.sharing()
-        self._key = settings.cache_key(space)
-        self._credentials = settings.credentials
-        self._body = settings.body
-        self._tags = frozenset(tag.encode() for tag in settings.tags)
+    def __init__(
+        self, key: CacheKey, sharing: Sharing, tags: frozenset[bytes], body: str | None, credentials: Sequence[bytes]
+    ) -> None:
+        """`body` says how content belongs to the key, `raw` or `json`; `credentials` are the fields that do then."""
+        self.sharing = sharing
+        self._key = key
+        self._credentials = credentials
+        self._body = body
+        self._tags = tags
 
     @property
     def of_bodies(self) -> bool:

@@ -108,7 +108,7 @@ class Fetch:
     def extend(self, total: float) -> None:
         """Somebody reads who has until then, on the monotonic clock."""
         if self._connection is not None:
-            self._connection.extend_total(total)
+            self._connection.lift_total(total)
 
     async def run(self, exchange: Exchange, stale: Entry | None, *, shares: bool) -> None:
         """Fetch for this exchange's request; `shares`: look into the second tier, and take turns with replicas."""

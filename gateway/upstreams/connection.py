@@ -181,12 +181,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.reader.attach(sink)
         self._rearm()
 
-    def lift_total(self) -> None:
-        """The response is one that may go on for ever."""
-        self._total = NEVER
-
-    def extend_total(self, total: float) -> None:
-        """Others wait too, who have until then, on the monotonic clock."""
+    def lift_total(self, total: float = NEVER) -> None:
+        """The response may take until then: others wait too, or it is one that may go on for ever."""
         self._total = max(self._total, total)
 
     async def done(self) -> None:
