@@ -45,18 +45,27 @@ class Gatekeeper:
         """Whether a token is needed."""
         return self._digest is not None
 
-    def judge(self, fields: Fields) -> Refusal | None:
-        """None lets it pass."""
+    def judge(self, fields: Fields, *, any_host: bool = False) -> Refusal | None:
+        """None lets it pass. With `any_host` Host may name another site, and whatever a page is behind is refused.
+
+        Without Host nothing else tells of a rebound name; but a browser gives every method that is not GET or HEAD
+        an Origin (Fetch, "append a request Origin header").
+        """
         hosts = fields("Host")
         if len(hosts) != 1:
             return Refusal(400, "A request has one Host field.")
-        if not self._is_ours(hosts[0]):
+        if any_host:
+            if fields("Origin") or fields("Sec-Fetch-Site"):
+                return Refusal(403, "Web pages may not use this.")
+            return self._judge_token(fields("Authorization"))
+        if not self.is_ours(hosts[0]):
             return Refusal(421, "Host must be an IP address, localhost, or the host that `admin.bind` names.")
         if _foreign(fields, hosts[0]):
             return Refusal(403, "Web pages of other sites may not use this.")
         return self._judge_token(fields("Authorization"))
 
-    def _is_ours(self, host: str) -> bool:
+    def is_ours(self, host: str) -> bool:
+        """Whether a Host names this listener."""
         found = _HOST.fullmatch(host)
         if found is None:
             return False

@@ -13,11 +13,11 @@ from urllib.parse import parse_qsl
 import orjson
 from aiohttp import web
 
-from gateway.admin import breakers, limits, process
+from gateway.admin import breakers, cache, limits, process
 from gateway.admin.auth import Gatekeeper, Refusal
 from gateway.admin.openapi import document
 from gateway.admin.operation import Answer, Call, Operation
-from gateway.admin.ports import NotThere, Ports, Unavailable
+from gateway.admin.ports import Conflict, NotThere, Ports, Unavailable
 from gateway.admin.router import Router
 from gateway.admin.schemas import COMPONENTS
 from gateway.admin.shape import mistakes
@@ -43,9 +43,11 @@ class AdminListener:
         self._operations = [
             *breakers.operations(ports.breakers),
             *limits.operations(ports.limits),
+            *(() if ports.cache is None else cache.operations(ports.cache)),
             *process.operations(ports.config, ports.process),
         ]
         self._router = Router(ROOT, self._operations)
+        self._purge = cache.purge_operation(self._operations)
         self.reconfigure(host, token)
         app = web.Application()
         # One route for all, so that refusals are ours to word, and so that no `Expect` is answered before its time.
@@ -67,9 +69,12 @@ class AdminListener:
         await self._server.stop()
 
     async def _dispatch(self, request: web.Request) -> web.Response:
-        refusal = self._gatekeeper.judge(lambda name: request.headers.getall(name, ()))
+        purge = self._purge if request.method == "PURGE" else None
+        refusal = self._gatekeeper.judge(lambda name: request.headers.getall(name, ()), any_host=purge is not None)
         if refusal is not None:
             return self._refused(request, refusal)
+        if purge is not None:
+            return await self._by_method(request, purge)
         path, _, query = request.raw_path.partition("?")
         if path == DOCUMENT and request.method in ("GET", "HEAD"):
             return web.Response(body=self._document, content_type="application/json")
@@ -83,6 +88,14 @@ class AdminListener:
         if found.operation is None:
             return problem(404, f"There is no such path; {DOCUMENT} describes those that there are.")
         return await self._perform(request, found.operation, found.parameters, query)
+
+    async def _by_method(self, request: web.Request, purge: Operation) -> web.Response:
+        """PURGE, as other caches have it: of any path, with the site's name as Host."""
+        host = request.headers["Host"]
+        site = None if self._gatekeeper.is_ours(host) else host
+        body = cache.purge_body(request.raw_path, site, request.headers.get("Soft-Purge", ""))
+        wrong = _wrong(COMPONENTS[purge.takes], body, "")
+        return _mistaken(wrong) if wrong else await self._do(purge, Call({}, {}, body, request.remote or ""))
 
     def _refused(self, request: web.Request, refusal: Refusal) -> web.Response:
         if refusal.status != 401:
@@ -101,15 +114,19 @@ class AdminListener:
         body = await _body(request, operation)
         if isinstance(body, web.Response):
             return body
-        call = Call(path, parameters, body, request.remote or "")
+        return await self._do(operation, Call(path, parameters, body, request.remote or ""))
+
+    async def _do(self, operation: Operation, call: Call) -> web.Response:
         try:
             answer = await operation.do(call)
         except NotThere as error:
             return problem(404, str(error))
+        except Conflict as error:
+            return problem(409, str(error))
         except Unavailable as error:
             return problem(503, str(error), {"Retry-After": "1"})
         if operation.changes:
-            self._events.changed(call.client, operation.id, {**path, **parameters, **_named(body)})
+            self._events.changed(call.client, operation.id, {**call.path, **call.query, **_named(call.body)})
         return _answered(operation, answer)
 
 
@@ -144,7 +161,7 @@ async def _body(request: web.Request, operation: Operation) -> dict[str, Any] | 
         if read is None:
             return problem(413, f"A request's body has {LARGEST} bytes at most.")
         raw = read
-    if not raw and not operation.takes:
+    if not raw and (operation.optional or not operation.takes):
         return {}
     if request.content_type != "application/json":
         return problem(415, "A request's body is application/json.", {"Accept": "application/json"})
@@ -166,7 +183,8 @@ def _mistaken(wrong: list[dict[str, str]]) -> web.Response:
 
 
 def _named(body: dict[str, Any]) -> dict[str, str]:
-    return {name: value for name, value in body.items() if isinstance(value, str)}
+    """What of a body is told of. A query may hold somebody's secret."""
+    return {name: value.partition("?")[0] for name, value in body.items() if isinstance(value, str)}
 
 
 def _answered(operation: Operation, answer: Answer) -> web.Response:

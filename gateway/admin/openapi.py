@@ -63,7 +63,7 @@ def _operation(operation: Operation, protected: bool) -> dict[str, Any]:
         described["parameters"] = parameters
     if operation.takes:
         described["requestBody"] = {
-            "required": True,
+            "required": not operation.optional,
             "content": {"application/json": {"schema": {"$ref": f"#/components/schemas/{operation.takes}"}}},
         }
     return described

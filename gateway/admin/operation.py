@@ -53,6 +53,8 @@ class Operation:
     query: tuple[Parameter, ...] = ()
     #: The name of the body's schema; without one, a body may only be empty, or an empty object.
     takes: str = ""
+    #: The body may be left out; it is an empty object then.
+    optional: bool = False
     #: Statuses of the problems that only this one has.
     problems: tuple[int, ...] = ()
 

@@ -9,9 +9,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypedDict
 
+#: What a purge goes by.
+PurgeBy = Literal["tag", "url", "pattern", "key", "all"]
+
 
 class NotThere(LookupError):
     """Nothing has this name; the text says what there is instead, and never repeats what was asked for."""
+
+
+class Conflict(Exception):
+    """As things are this cannot be done; the text says why."""
 
 
 class Unavailable(Exception):
@@ -128,6 +135,116 @@ class Standing(TypedDict):
     blocked: Blocked | None
 
 
+class CacheResults(TypedDict):
+    """What became of requests of a route with a cache, by the words that the metrics have too."""
+
+    hit: int
+    stale: int
+    revalidated: int
+    miss: int
+    collapsed: int
+    bypass: int
+    error: int
+
+
+class CacheReason(TypedDict):
+    """Why responses were not stored, and how many."""
+
+    reason: str
+    count: int
+
+
+class CachedRoute(TypedDict):
+    """A route's use of the cache. `hit_ratio` is None while nobody has asked."""
+
+    listener: str
+    route: str
+    hit_ratio: float | None
+    results: CacheResults
+    not_stored: list[CacheReason]
+
+
+class CacheTier(TypedDict):
+    """What a tier holds and has found. None where nobody counts it; `seconds` are a look-up's on average."""
+
+    tier: Literal["memory", "redis"]
+    up: bool
+    entries: int | None
+    max_entries: int | None
+    bytes: int | None
+    max_bytes: int | None
+    evictions: int | None
+    hits: int
+    misses: int
+    seconds: float | None
+
+
+class CachePurges(TypedDict):
+    """Purges since the process began, here and by other replicas, and those that the others do not know of yet."""
+
+    seen: int
+    waiting: int
+
+
+class WarmFailure(TypedDict):
+    """What could not be warmed; of the URL no query."""
+
+    url: str
+    why: str
+
+
+class Warming(TypedDict):
+    """How a warming stands. `total` is what is known of; a sitemap may bring more. Of failures, the last ones."""
+
+    state: Literal["idle", "running", "done", "stopped"]
+    total: int
+    done: int
+    failed: int
+    left: int
+    dropped: int
+    seconds: float
+    estimate: float | None
+    failures: list[WarmFailure]
+
+
+class CacheStats(TypedDict):
+    """The cache as it stands."""
+
+    hit_ratio: float | None
+    flights: int
+    tiers: list[CacheTier]
+    routes: list[CachedRoute]
+    purges: CachePurges
+    warming: Warming
+
+
+class CachedKey(TypedDict):
+    """A stored response. `url` has of the query the names alone; `fresh_for` is negative when it is stale."""
+
+    key: str
+    url: str
+    route: str
+    hits: int
+    bytes: int
+    age: float
+    fresh_for: float
+
+
+class CacheTop(TypedDict):
+    """The keys that are asked for most and least."""
+
+    hottest: list[CachedKey]
+    coldest: list[CachedKey]
+
+
+class Purged(TypedDict):
+    """What a purge did in this process. `replicas_told` is None where there is nobody to tell."""
+
+    purged: int
+    soft: bool
+    replicas_told: bool | None
+
+
 class Breakers(Protocol):
     """The upstreams' circuit breakers, by their upstreams' names. All but `all` raise NotThere."""
 
@@ -169,6 +286,25 @@ class Limits(Protocol):
         """Forget a key's use, or with None every key's; of how many. Raises Unavailable too."""
 
 
+class Cache(Protocol):
+    """The cache of all routes."""
+
+    def stats(self) -> CacheStats:
+        """How it stands."""
+
+    def top(self, number: int) -> CacheTop:
+        """So many of the hottest and of the coldest."""
+
+    async def purge(self, by: PurgeBy, value: str, *, soft: bool) -> Purged:
+        """Remove what it means, or have it turn stale. A url is absolute, or a path with its query on any host."""
+
+    def warming(self) -> Warming:
+        """How the last warming stands."""
+
+    def warm(self, urls: list[str]) -> Warming:
+        """Begin to warm these, or with none what the config lists; with one under way, as its part. May Conflict."""
+
+
 class Config(Protocol):
     """The config in force."""
 
@@ -206,3 +342,5 @@ class Ports:
     config: Config
     process: Process
     events: Events
+    #: None while there is none; its paths are not there either then.
+    cache: Cache | None = None

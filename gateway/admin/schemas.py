@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from gateway.admin.cache import PURGE, WARM
 from gateway.admin.limits import BLOCK
 from gateway.admin.shape import Schema
 
@@ -127,6 +128,69 @@ _STANDING = _object(
     blocked={"anyOf": [_ref("Blocked"), {"type": "null"}]},
 )
 
+_CACHE_RESULTS = _object(
+    "Requests since the process began, by what became of them.",
+    hit=_said(_COUNT, "Answered with something fresh."),
+    stale=_said(_COUNT, "Answered with something stale, as was allowed."),
+    revalidated=_said(_COUNT, "Answered with what the upstream said is still the same."),
+    miss=_said(_COUNT, "Fetched."),
+    collapsed=_said(_COUNT, "Answered by another request's fetch."),
+    bypass=_said(_COUNT, "Sent on to the upstream without asking the cache, or by themselves."),
+    error=_said(_COUNT, "Whose fetch has failed."),
+)
+
+_HIT_RATIO = _said(
+    {**_SECONDS, "type": ["number", "null"], "maximum": 1},
+    "The share that needed no fetch of its own (hit, stale, revalidated, collapsed) of all but bypass; null of none.",
+)
+
+_CACHED_ROUTE = _object(
+    "A route's use of the cache.",
+    listener=_TEXT,
+    route=_TEXT,
+    hit_ratio=_HIT_RATIO,
+    results=_ref("CacheResults"),
+    not_stored=_list("CacheReason"),
+)
+
+_CACHE_TIER = _object(
+    "A tier. null where nobody counts it.",
+    tier={"type": "string", "enum": ["memory", "redis"]},
+    up=_said(_FLAG, "Whether it answers."),
+    entries=_or_null(_COUNT),
+    max_entries=_or_null(_COUNT),
+    bytes=_or_null(_COUNT),
+    max_bytes=_or_null(_COUNT),
+    evictions=_said(_or_null(_COUNT), "Responses that had to make room for others."),
+    hits=_said(_COUNT, "Look-ups that found something."),
+    misses=_COUNT,
+    seconds=_said(_or_null(_SECONDS), "A look-up's on average; in memory, of those that are timed."),
+)
+
+_WARMING = _object(
+    "How a warming stands; `idle`: there has been none.",
+    state={"type": "string", "enum": ["idle", "running", "done", "stopped"]},
+    total=_said(_COUNT, "URLs known of; a sitemap may bring more."),
+    done=_said(_COUNT, "Stored, or stored and fresh already."),
+    failed=_COUNT,
+    left=_COUNT,
+    dropped=_said(_COUNT, "URLs left out because there are too many."),
+    seconds=_said(_SECONDS, "Since it began, or from its beginning to its end."),
+    estimate=_said(_or_null(_SECONDS), "Seconds that are left, by its pace so far; null where there is none."),
+    failures=_said(_list("WarmFailure"), "The last that failed."),
+)
+
+_CACHED_KEY = _object(
+    "A stored response.",
+    key=_said(_TEXT, "A short name, by which it can be purged."),
+    url=_said(_TEXT, "Host, path, and the names of the query's parameters."),
+    route=_TEXT,
+    hits=_said(_COUNT, "How often it was found since it was stored."),
+    bytes=_COUNT,
+    age=_said(_SECONDS, "Seconds."),
+    fresh_for=_said({"type": "number"}, "Seconds; negative when it is stale."),
+)
+
 _PROBLEM = {
     "type": "object",
     "description": "An error (RFC 9457).",
@@ -164,6 +228,40 @@ COMPONENTS: dict[str, Any] = {
     "Lifted": _object("What was lifted.", lifted=_said(_COUNT, "How many blocks.")),
     "Standing": _STANDING,
     "Reset": _object("What was forgotten.", reset=_said(_COUNT, "How many keys' use.")),
+    "CacheStats": _object(
+        "The cache as it stands.",
+        hit_ratio=_HIT_RATIO,
+        flights=_said(_COUNT, "Fetches under way."),
+        tiers=_list("CacheTier"),
+        routes=_list("CachedRoute"),
+        purges=_ref("CachePurges"),
+        warming=_ref("Warming"),
+    ),
+    "CacheResults": _CACHE_RESULTS,
+    "CacheReason": _object("Why responses were not stored, and how many.", reason=_TEXT, count=_COUNT),
+    "CachedRoute": _CACHED_ROUTE,
+    "CacheTier": _CACHE_TIER,
+    "CachePurges": _object(
+        "Purges since the process began.",
+        seen=_said(_COUNT, "Here, and told by other replicas."),
+        waiting=_said(_COUNT, "Of which other replicas do not know yet."),
+    ),
+    "CacheTop": _object(
+        "The keys that are asked for most and least.", hottest=_list("CachedKey"), coldest=_list("CachedKey")
+    ),
+    "CachedKey": _CACHED_KEY,
+    "Purge": PURGE,
+    "Purged": _object(
+        "What a purge did.",
+        purged=_said(_COUNT, "Responses in this process's memory."),
+        soft=_FLAG,
+        replicas_told=_said(
+            _or_null(_FLAG), "false: they will be when the shared state answers; null: there are none to tell."
+        ),
+    ),
+    "Warm": WARM,
+    "Warming": _WARMING,
+    "WarmFailure": _object("What could not be warmed.", url=_said(_TEXT, "Without the query."), why=_TEXT),
     "Config": _object("The config in force.", config={"type": "object"}),
     "Drain": _object(
         "Whether the gateway drains.",

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from functools import lru_cache, partial
 from importlib import metadata
 from itertools import accumulate
 from typing import TypeVar
@@ -23,7 +23,6 @@ from prometheus_client.openmetrics import exposition as openmetrics
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
-from gateway.telemetry.histogram import BOUNDS
 from gateway.telemetry.metrics import Family, HistogramFamily, Metrics, Snapshot
 
 Item = TypeVar("Item")
@@ -32,7 +31,6 @@ Item = TypeVar("Item")
 #: for the other thread to wake in.
 _PORTION = 72
 _PAUSE = 0.00002
-_BOUND_LABELS = (*(f"{bound:g}" for bound in BOUNDS), "+Inf")
 # All our names fit the old character set, where this escaping changes nothing and is by far the quickest.
 _openmetrics = partial(openmetrics.generate_latest, escaping=openmetrics.ALLOWUTF8)
 
@@ -117,9 +115,10 @@ def _metric(family: Family | HistogramFamily) -> Metric:
     metric: Metric
     if isinstance(family, HistogramFamily):
         metric = histogram = HistogramMetricFamily(family.name, family.help, labels=family.labels, unit=unit)
-        for labels, (counts, total) in in_portions(family.samples, _PORTION // len(_BOUND_LABELS)):
+        bounds = _bound_labels(family.bounds)
+        for labels, (counts, total) in in_portions(family.samples, _PORTION // len(bounds)):
             cumulated = map(float, accumulate(counts))
-            histogram.add_metric(labels, list(zip(_BOUND_LABELS, cumulated, strict=True)), total)
+            histogram.add_metric(labels, list(zip(bounds, cumulated, strict=True)), total)
     else:
         make = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
         metric = number = make(family.name, family.help, labels=family.labels, unit=unit)
@@ -127,6 +126,11 @@ def _metric(family: Family | HistogramFamily) -> Metric:
             number.add_metric(labels, value)
     metric.samples = _Portions(metric.samples)
     return metric
+
+
+@lru_cache(4)
+def _bound_labels(bounds: tuple[float, ...]) -> tuple[str, ...]:
+    return (*(f"{bound:g}" for bound in bounds), "+Inf")
 
 
 class _Portions(list[Sample]):

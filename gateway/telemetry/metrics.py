@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Literal, NamedTuple
 
 from gateway.telemetry.counters import ConfigMetrics, ListenerMetrics, RouteMetrics, UpstreamMetrics
-from gateway.telemetry.histogram import Histogram
+from gateway.telemetry.histogram import BOUNDS, Histogram
 
 Number = int | float
 Labels = tuple[str, ...]
@@ -37,6 +37,8 @@ class HistogramFamily(NamedTuple):
     help: str
     labels: Labels
     samples: Iterable[tuple[Labels, tuple[list[int], float]]]
+    #: Upper bounds of the buckets but the last.
+    bounds: tuple[float, ...] = BOUNDS
 
 
 Snapshot = list[Family | HistogramFamily]

@@ -15,6 +15,7 @@ from gateway.admin.ports import (
     Unavailable,
 )
 from gateway.rules.breaker import CLOSED, BreakerRule, Circuit
+from tests.admin.memory_cache import MemoryCache
 
 RULE = "ingress/generate/daily"
 
@@ -181,9 +182,10 @@ class Insides:
     def __init__(self) -> None:
         self.breakers = MemoryBreakers("app", "pay/ment", "öffentlich %")
         self.limits = MemoryLimits()
+        self.cache = MemoryCache()
         self.process = MemoryProcess()
         self.events = MemoryEvents()
 
     @property
     def ports(self) -> Ports:
-        return Ports(self.breakers, self.limits, MemoryConfig(), self.process, self.events)
+        return Ports(self.breakers, self.limits, MemoryConfig(), self.process, self.events, self.cache)

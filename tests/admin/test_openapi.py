@@ -48,6 +48,14 @@ async def test_every_answer_is_as_described(running: Running) -> None:
         ("GET", "/limits/keys", f"/limits/keys?rule={RULE}&key=u1", None),
         ("DELETE", "/limits/keys", f"/limits/keys?rule={RULE}&key=u1", None),
         ("DELETE", "/limits/blocked/{key}", "/limits/blocked/u1", None),
+        ("GET", "/cache", "/cache", None),
+        ("GET", "/cache/top", "/cache/top?n=5", None),
+        ("GET", "/cache/top", "/cache/top?n=0", None),
+        ("POST", "/cache/purge", "/cache/purge", {"tag": "models"}),
+        ("POST", "/cache/purge", "/cache/purge", {"tag": "models", "all": True}),
+        ("POST", "/cache/warm", "/cache/warm", {"urls": ["/models"]}),
+        ("POST", "/cache/warm", "/cache/warm", {}),
+        ("GET", "/cache/warm", "/cache/warm", None),
         ("GET", "/config", "/config", None),
         ("GET", "/drain", "/drain", None),
         ("POST", "/drain", "/drain", None),
@@ -96,12 +104,13 @@ async def test_inputs_use_only_words_that_are_checked(running: Running) -> None:
         for operation in methods.values()
         for parameter in operation.get("parameters", [])
     ]
-    inputs.append(COMPONENTS["Block"])
+    inputs += [COMPONENTS[name] for name in ("Block", "Purge", "Warm")]
     for schema in inputs:
         for part in parts(schema):
             assert part.keys() <= WORDS | DESCRIBING
-            assert part["type"] in ("object", "string")
+            assert part["type"] in ("object", "array", "boolean", "string")
             assert part["type"] != "object" or part["additionalProperties"] is False
+            assert all(way.keys() == {"required"} for way in part.get("oneOf", ()))
             if "pattern" in part:
                 assert part["pattern"].startswith("^")
                 assert part["pattern"].endswith("$")
@@ -109,7 +118,7 @@ async def test_inputs_use_only_words_that_are_checked(running: Running) -> None:
 
 def parts(schema: dict[str, Any]) -> Iterator[dict[str, Any]]:
     yield schema
-    for inner in schema.get("properties", {}).values():
+    for inner in [*schema.get("properties", {}).values(), *([schema["items"]] if "items" in schema else [])]:
         yield from parts(inner)
 
 
