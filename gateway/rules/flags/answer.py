@@ -51,8 +51,8 @@ def payload(raw: object, at: Place, notes: Notes) -> Payload | None:
         return None
     if not isinstance(raw, Mapping) or not raw.keys() <= _KEYS or not {"value"} <= raw.keys():
         return _plain(raw)
-    text, kind = as_text(raw["value"]), raw.get("type", "string")
-    if kind not in _TYPES or text is None:
+    text, kind = as_text(raw["value"]), as_text(raw.get("type", "string"))
+    if kind is None or kind not in _TYPES or text is None:
         notes.refuse(at, f"a payload is one of {', '.join(sorted(_TYPES))} and a text")
         return None
     try:

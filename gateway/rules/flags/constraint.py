@@ -60,12 +60,12 @@ def condition(raw: object, at: Place, notes: Notes) -> Condition:
     """One constraint."""
     given = notes.mapping(raw, at, _KEYS)
     name = as_text(given.get("contextName", given.get("field")))
-    operator = given.get("operator")
+    operator = as_text(given.get("operator"))
     if not name:
         notes.refuse(at, "field is missing: what the constraint is about")
         return never("a constraint about nothing")
-    if operator not in OPERATORS:
-        notes.refuse((*at, "operator"), f"no operator is called {shown(operator)}")
+    if operator is None or operator not in OPERATORS:
+        notes.refuse((*at, "operator"), f"no operator is called {shown(given.get('operator'))}")
         return never(f"{name} {operator}, which is no operator")
     inverted = notes.flag(given.get("inverted"), (*at, "inverted"), False)
     ignore_case = _ignores_case(given, operator, at, notes)
