@@ -25,7 +25,7 @@ from gateway.settings.rate_rule import ListenerSettings, RateRule, RouteSettings
 from gateway.state.asking import Asking
 from gateway.state.calendar import CalendarWindows
 from gateway.state.ports import Charge, Limit, Spendings
-from gateway.state.rate_rules import RateLimits, RunningRule, Way
+from gateway.state.rate_rules import Leases, RateLimits, RunningRule, Way
 
 #: Stands above every number of seconds.
 _NEVER = 1 << 62
@@ -53,8 +53,8 @@ class RateLimit:
     """Lets through what all rules of a route and of its listener have room for."""
 
     __slots__ = (
-        "_automatic", "_by_hand", "_bytes", "_counts", "_events", "_heeds_probes", "_limits", "_lines", "_local",
-        "_offenders", "_parts", "_plain", "_shadows", "_some", "_spendings", "_way",
+        "_automatic", "_by_hand", "_bytes", "_counts", "_events", "_heeds_probes", "_leased", "_limits", "_lines",
+        "_local", "_offenders", "_parts", "_plain", "_shadows", "_some", "_spendings", "_way",
     )  # fmt: skip
 
     def __init__(self, parts: Sequence[Part], limits: RateLimits, events: Events, *, ingress: bool) -> None:
@@ -67,12 +67,13 @@ class RateLimit:
         self._automatic, self._by_hand = limits.offenders.automatic, limits.offenders.by_hand
         self._events = events
         self._heeds_probes = ingress and any(part.probes for part in parts)
-        self._plain = all(part.plain for part in parts)
         self._bytes = any(not part.cost for part in parts)
         self._shadows = any(part.limit.shadow for part in parts)
         ways = {part.rule.way for part in parts}
         #: Where the tokens of all are; None for here and there.
         self._way = ways.pop() if len(ways) == 1 else None
+        self._plain = self._way is not None and all(part.plain for part in parts)
+        self._leased = self._way is Way.LEASED
         self._lines = Lines([part.policy for part in parts])
         #: The lines for some of the rules only, by their names.
         self._some: dict[tuple[str, ...], Lines] = {}
@@ -84,7 +85,8 @@ class RateLimit:
             parts = self._not_for_probes()
         elif self._plain and not self._automatic and not self._by_hand:
             names: list[bytes] = []
-            told = self._local.spend(self._spendings, exchange, names, now)
+            from_here = self._leases_in_use() if self._leased else self._local
+            told = None if from_here is None else from_here.spend(self._spendings, exchange, names, now)
             if told is not None:
                 for counts in self._counts:
                     counts.allowed += 1
@@ -159,10 +161,13 @@ class RateLimit:
         """Where all tokens are in one place of this process, one call takes them; None where that cannot tell."""
         if self._way is Way.LOCAL:
             return self._local.take(charges, now)
-        leases, shared = self._limits.leases, self._limits.shared
-        if self._way is Way.LEASED and leases is not None and shared is not None and shared.up:
-            return leases.check(charges, now)
-        return None
+        leases = self._leases_in_use() if self._leased else None
+        return None if leases is None else leases.check(charges, now)
+
+    def _leases_in_use(self) -> Leases | None:
+        """The leases, while the shared state is there."""
+        limits = self._limits
+        return limits.leases if limits.shared is not None and limits.shared.up else None
 
     def _all_pass(self, exchange: Exchange, parts: list[Part], standings: list[Standing]) -> bool:
         """Let it pass where no rule needs another look."""

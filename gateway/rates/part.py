@@ -49,9 +49,9 @@ class Part:
 
     @property
     def plain(self) -> bool:
-        """Whether every request is charged here, the same amount each."""
+        """Whether every request is charged the same amount, and this process can tell whether it passes."""
         return (
-            self.rule.way is Way.LOCAL
+            self.rule.way is not Way.EXACT
             and self.exempt is None
             and 0 < self.cost <= self.limit.rate.burst
             and self.absent == "share"

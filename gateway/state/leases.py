@@ -15,9 +15,9 @@ from time import monotonic
 from typing import Any
 
 from gateway.rules import gcra, lease
-from gateway.rules.gcra import Rate, Standing
+from gateway.rules.gcra import SECOND, Rate, Standing
 from gateway.rules.lease import Lease
-from gateway.state.ports import Charge, Limit, SharedBuckets, Unavailable
+from gateway.state.ports import Charge, Limit, SharedBuckets, Spendings, Unavailable
 
 _PS = 1e12  # picoseconds in a second, for a float
 
@@ -106,6 +106,36 @@ class Leases:
             if held.tokens + held.tokens < held.batch and held.refill is None:
                 self._ahead(held, at)
         return standings
+
+    def spend(self, wanted: Spendings, asked: Any, names: list[bytes], now: float) -> list[int] | None:
+        """As `Buckets.spend`; None also when only `wait` can tell."""
+        at = int(now * _PS)
+        table = self._table
+        told: list[int] = []
+        for one in wanted.each:
+            name = one.name
+            if name is None:
+                name = one.read(asked)
+            held = table.get(name)
+            if held is None or held.tokens < one.cost or at >= held.until or held.limit is not one.limit:
+                for spent, known in zip(wanted.each, names, strict=False):
+                    table[known].unspend(spent.limit.rate, spent.cost)
+                names.clear()
+                return None
+            # As `Lease.spend`, without the call.
+            held.tokens = tokens = held.tokens - one.cost
+            held.spent += one.cost
+            held.tat = tat = held.tat + one.need
+            if tokens + tokens < held.batch and held.refill is None:
+                self._ahead(held, at)
+            names.append(name)
+            level = tat - at
+            if level <= 0:
+                told += (one.limit.rate.burst, 0)
+            else:
+                left = (one.capacity - level) // one.interval
+                told += (left if left > 0 else 0, -(-level // SECOND))  # noqa: FURB136 - as there
+        return told
 
     async def wait(self, charges: Sequence[Charge]) -> list[Standing]:
         """As `check`, after the answer that it takes. Raises Unavailable when none comes in time."""

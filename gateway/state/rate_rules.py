@@ -17,7 +17,7 @@ from gateway.rules.gcra import Rate, Standing
 from gateway.rules.offenders import Blocked as Block
 from gateway.rules.offenders import BlockRule, Offenders
 from gateway.rules.rate_key import Term, given, is_constant
-from gateway.state.ports import Buckets, Charge, Limit, SharedBuckets, Unavailable
+from gateway.state.ports import Buckets, Charge, Limit, SharedBuckets, Spendings, Unavailable
 
 
 class Shared(SharedBuckets, Protocol):
@@ -37,6 +37,9 @@ class Leases(Protocol):
 
     def check(self, charges: Sequence[Charge], now: float) -> list[Standing] | None:
         """As `Buckets.take`, without asking anybody; None when only `wait` can tell."""
+
+    def spend(self, wanted: Spendings, asked: Any, names: list[bytes], now: float) -> list[int] | None:
+        """As `Buckets.spend`; None also when only `wait` can tell."""
 
     async def wait(self, charges: Sequence[Charge]) -> list[Standing]:
         """As `check`, after the answer that it takes. Raises Unavailable."""

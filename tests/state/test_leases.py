@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from math import ceil
 
 import pytest
 
 from gateway.rules.gcra import Rate
-from gateway.state.ports import Charge, Limit
+from gateway.state.ports import Charge, Limit, Spending, Spendings
 from tests.state.virtual_time import run
 from tests.state.world import World, one
 
@@ -37,6 +38,44 @@ def test_the_hot_path_asks_nobody() -> None:
         calls = world.shared.calls
         assert calls < 100  # of 10,000 requests
         await world.close()
+
+    run(main())
+
+
+def test_spending_is_checking() -> None:
+    """The quick way, for requests that pass by what is held, comes to the same as the way that tells everything."""
+
+    async def main() -> None:
+        whole, own = Limit("whole", Rate(1000, 1, 1000)), Limit("own", Rate(400, 1, 400))
+        charges = [Charge(whole, b"*", 2), Charge(own, b"k", 1)]
+        wanted = Spendings(
+            [
+                Spending(whole, 2, whole.prefix + b"*", str.encode),
+                Spending(own, 1, None, lambda key: own.prefix + bytes(key)),
+            ]
+        )
+        quick, slow = World(latency=0.002), World(latency=0.002)
+        passed = 0
+        for _ in range(300):
+            now = quick.now()
+            names: list[bytes] = []
+            told = quick.gateways[0].spend(wanted, b"k", names, now)
+            standings = slow.gateways[0].check(charges, now)
+            if told is None:
+                assert names == []
+                for world in (quick, slow):
+                    await world.ask(charges)
+            else:
+                passed += 1
+                assert standings is not None
+                assert told == [number for one in standings for number in (one.remaining, ceil(one.reset))]
+                assert names == [limit.prefix + key for limit, key, _ in charges]
+            await asyncio.sleep(0.005)
+        assert passed > 200
+        held = [{name: (one.tokens, one.tat) for name, one in w.gateways[0]._table.items()} for w in (quick, slow)]
+        assert held[0] == held[1]
+        for world in (quick, slow):
+            await world.close()
 
     run(main())
 
