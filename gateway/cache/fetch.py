@@ -12,7 +12,7 @@ caps, forward ──> 304: what is stored is renewed, and answers
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from time import monotonic, time
 
@@ -20,7 +20,7 @@ from gateway.cache import landing
 from gateway.cache.asked import Asked
 from gateway.cache.commons import Commons
 from gateway.cache.entry import Entry
-from gateway.cache.flight import Flight
+from gateway.cache.flight import Flight, Landed
 from gateway.cache.landing import Terms
 from gateway.cache.ports import Turn
 from gateway.errors import GatewayError, InternalError, TotalTimeout, UpstreamError
@@ -88,14 +88,23 @@ class Fetch:
     """One fetch for one flight."""
 
     def __init__(
-        self, commons: Commons, terms: Terms, way: Way, caps: Sequence[Gate], flight: Flight, asked: Asked
+        self,
+        commons: Commons,
+        terms: Terms,
+        way: Way,
+        caps: Sequence[Gate],
+        flight: Flight,
+        asked: Asked,
+        tell: Callable[[Asked, Landed], None],
     ) -> None:
+        """`tell` is called with what has landed, before those who wait for it."""
         self._commons = commons
         self._terms = terms
         self._way = way
         self._caps = caps
         self._flight = flight
         self._asked = asked
+        self._tell = tell
         #: The stored responses that the request asks the origin about.
         self._about: list[Entry] = []
         self._tags: frozenset[bytes] = frozenset()
@@ -215,9 +224,11 @@ class Fetch:
         if response.status not in FAILURES:
             flight.stale = None
         self._connection = connection
+        self._tell(self._asked, landed)
         flight.land(landed)
         try:
             flight.source = connection
+            connection.resume_reading()  # before the flight has a chance to hold back
             connection.attach(flight)
             await connection.done()
         except UpstreamError as error:
