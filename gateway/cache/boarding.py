@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from time import monotonic
 
+from gateway.cache import landing
 from gateway.cache.asked import Asked
 from gateway.cache.commons import ERROR, LET_GO, LET_GO_AFTER_ERROR, VARY, Commons
 from gateway.cache.entry import Entry
@@ -19,6 +20,7 @@ from gateway.errors import GatewayError
 from gateway.exchange import Exchange
 from gateway.gate import Gate
 from gateway.rules import vary
+from gateway.rules.cache_control import ANYTHING
 from gateway.rules.purge import Effect
 from gateway.upstreams.connection import NEVER
 from gateway.upstreams.forward import Way
@@ -91,9 +93,11 @@ class Boarding:
     ) -> Reader:
         commons = self._commons
         now = monotonic()
-        flight = Flight(commons.purges.version, now + self._way.total, commons.budget, background=background)
+        longest = self._terms.sharing.max_object
+        closes_at = now + self._way.total
+        flight = Flight(commons.purges.version, closes_at, longest, commons.budget, background=background)
         flight.attempt = attempt
-        fetch = Fetch(commons, self._terms, self._way, self._caps, flight, asked)
+        fetch = Fetch(commons, self._terms, self._way, self._caps, flight, asked, self._remember)
         if register:
             commons.flights[key] = flight
         reader = flight.join(leads=True)
@@ -127,9 +131,10 @@ class Boarding:
         reader = self._lead(exchange, asked, entry, key, 1, register=True, background=True)
         reader.leave()
 
-    def remember(self, asked: Asked, landed: Landed, *, shared: bool) -> None:
-        """What the next requests for this key are to know."""
+    def _remember(self, asked: Asked, landed: Landed) -> None:
+        """What the next requests for this key are to know, and those that look again because of what has landed."""
         commons, now = self._commons, monotonic()
+        shared = landing.is_for(landed, asked, ANYTHING, self._terms.sharing)
         key = self.key_of(asked)
         if not shared:
             seconds = LET_GO_AFTER_ERROR if landed.status >= 500 else LET_GO

@@ -70,15 +70,19 @@ class Flight:
 
     __slots__ = (
         "_base", "_budget", "_charged", "_parts", "_paused", "_readers", "_whole", "abandoned", "attempt",
-        "background", "closes_at", "complete", "entry", "error", "extend", "landed", "received", "renewed",
+        "background", "closes_at", "complete", "entry", "error", "extend", "landed", "longest", "received", "renewed",
         "seconds", "source", "stale", "storing", "trailers", "version",
     )  # fmt: skip
 
-    def __init__(self, version: int, closes_at: float, budget: Budget, *, background: bool = False) -> None:
+    def __init__(
+        self, version: int, closes_at: float, longest: int, budget: Budget, *, background: bool = False
+    ) -> None:
         #: The purges that what it fetches has seen.
         self.version = version
         #: From when on nobody joins, on the monotonic clock.
         self.closes_at = closes_at
+        #: Bytes of a body that may be stored; past them nobody joins either.
+        self.longest = longest
         #: It is for the cache, and goes on though nobody reads.
         self.background = background
         #: Called when nobody reads any more.
@@ -144,7 +148,7 @@ class Flight:
             budget = self._budget
             budget.held += len(data)
             self._charged += len(data)
-            if budget.held > budget.limit:
+            if self.received > self.longest or budget.held > budget.limit:
                 self.hold_no_more()
         else:
             self._balance()

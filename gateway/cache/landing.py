@@ -8,10 +8,8 @@ from email.utils import formatdate
 from gateway.cache.asked import Asked
 from gateway.cache.entry import Entry, Values
 from gateway.cache.flight import Landed
-from gateway.exchange import Exchange
 from gateway.rules import (
     cache_control,
-    cache_key,
     cache_status,
     conditional,
     event_stream,
@@ -20,9 +18,9 @@ from gateway.rules import (
     storable,
     vary,
 )
-from gateway.rules.cache_control import ResponseDirectives
+from gateway.rules.cache_control import RequestDirectives, ResponseDirectives
 from gateway.rules.field_lines import Pieces
-from gateway.rules.freshness import NO_LEEWAY, Freshness, Leeway
+from gateway.rules.freshness import NO_LEEWAY, Freshness, Leeway, Source, Use
 from gateway.rules.purge import Subject
 from gateway.rules.response_head import ResponseHead
 from gateway.rules.storable import Answer, Sharing, Why
@@ -31,6 +29,9 @@ from gateway.rules.storable import Answer, Sharing, Why
 TAG_FIELDS = frozenset({b"cache-tag", b"surrogate-key"})
 #: Tags of one response, and bytes of one.
 _MOST_TAGS, _LONGEST_TAG = 256, 256
+#: What is not stored for these reasons is nobody's own all the same.
+_SHARED_ALL_THE_SAME = frozenset({None, Why.NO_FRESHNESS, Why.TOO_LARGE})
+_USABLE = frozenset({Use.FRESH, Use.STALE, Use.STALE_REVALIDATE})
 _STATUS = frozenset({b"cache-status"})
 _AGE = frozenset({b"age"})
 _DEFAULT_TAGS: frozenset[bytes] = frozenset()
@@ -45,11 +46,6 @@ class Terms:
     #: Whether anything is stored at all.
     keeps: bool
     route: str
-
-
-def host_of(exchange: Exchange) -> bytes:
-    """The host as the client called it, in lower case without its scheme's own port."""
-    return cache_key.remembered_origin(exchange.proto, exchange.head.host).partition(b"://")[2]
 
 
 def values_of(pieces: Pieces) -> Values:
@@ -139,6 +135,20 @@ def judge(
         why_not,
     )
     return landed, tags
+
+
+def is_for(landed: Landed, asked: Asked, wanted: RequestDirectives, sharing: Sharing) -> bool:
+    """Whether what has landed for one request answers another that wants the same."""
+    if landed.why_not not in _SHARED_ALL_THE_SAME or landed.nominated is None:
+        return False
+    if landed.nominated and landed.secondary != vary.secondary(landed.nominated, asked.values):
+        return False
+    if storable.may_answer(asked.asker, landed.said, landed.freshness, sharing) is not None:
+        return False
+    if landed.why_not is Why.NO_FRESHNESS:
+        # Nothing is said of it at all: it is of now for whoever asked before it came.
+        return landed.freshness.source is Source.NONE and not (asked.asker.cookie or asked.asker.authorization)
+    return freshness.decide(landed.freshness, wanted, landed.freshness.received) in _USABLE
 
 
 def entry(

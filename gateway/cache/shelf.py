@@ -17,7 +17,7 @@ import asyncio
 from collections.abc import Sequence
 from time import time
 
-from gateway.cache import answer
+from gateway.cache import answer, landing
 from gateway.cache.alone import Alone
 from gateway.cache.asked import Asked, Reading
 from gateway.cache.boarding import Boarding
@@ -34,14 +34,13 @@ from gateway.gate import Gate
 from gateway.rules import cache_status, field_lines, vary
 from gateway.rules.cache_control import ANYTHING
 from gateway.rules.cache_status import Why as Forwarded
-from gateway.rules.freshness import Source, Use, decide, decide_on_error
-from gateway.rules.storable import Sharing, Why, may_answer
+from gateway.rules.freshness import Use, decide, decide_on_error
+from gateway.rules.storable import Sharing, may_answer
 from gateway.upstreams.connection import NEVER
 from gateway.upstreams.forward import Way
 
 #: How often a request takes part in a flight before it goes by itself.
 _TRIES = 3
-_SHARED_ALL_THE_SAME = frozenset({None, Why.NO_FRESHNESS, Why.TOO_LARGE})
 _READING = frozenset({b"GET", b"HEAD"})
 _USABLE = frozenset({Use.FRESH, Use.STALE, Use.STALE_REVALIDATE})
 
@@ -84,25 +83,26 @@ class Shelf:
     def answer(self, exchange: Exchange) -> bool:
         """Answer from the store where that can be done now; False leaves it to `serve`."""
         head = exchange.head
-        method = head.method
-        if method not in _READING or exchange.body.source is not None or head.upgrade:
+        if exchange.body.source is not None or head.upgrade:
+            return False
+        if self._terms.keeps:
+            key = self._reading.plain_key(exchange)
+            if key is not None:
+                entry = self._store.find(key, head.values)
+                if entry is None:
+                    return False
+                now = time()
+                left = entry.fresh_until - now
+                if left > 0:
+                    self._counts.hit += 1
+                    exchange.cached = "hit"
+                    answer.fresh(exchange, entry, int(now - entry.born), int(left))
+                    return True
+        if head.method not in _READING:
             return False
         asked = exchange.asked = self._reading.read(exchange)
-        if not self._terms.keeps:
-            return False
-        entry = self._store.find(asked.key, asked.values)
-        if entry is None:
-            return False
-        if asked.wanted is ANYTHING and not asked.asker.cookie and not asked.asker.authorization:
-            now = time()
-            left = entry.fresh_until - now
-            if left > 0:
-                if not answer.stored(exchange, entry, now, cache_status.hit(int(left)), conditions=asked.conditional):
-                    return False
-                self._counts.hit += 1
-                exchange.cached = "hit"
-                return True
-        return self._answer_by(exchange, asked, entry) in _USABLE
+        entry = self._store.find(asked.key, asked.values) if self._terms.keeps else None
+        return entry is not None and self._answer_by(exchange, asked, entry) in _USABLE
 
     def _answer_by(self, exchange: Exchange, asked: Asked, entry: Entry) -> Use:
         """Answer with a stored response if it may be used; what may be done with it, VALIDATE when nothing else."""
@@ -201,7 +201,7 @@ class Shelf:
     ) -> GatewayError | _Again | None:
         exchange.upstream = self._way.upstream.name
         timer: asyncio.TimerHandle | None = None
-        if not reader.leads and self._way.total != NEVER:
+        if (attempt or not reader.leads) and self._way.total != NEVER:
             timer = asyncio.get_running_loop().call_at(exchange.started + self._way.total, reader.expire)
         try:
             await reader.landing()
@@ -231,19 +231,15 @@ class Shelf:
             return self._after_failure(exchange, asked, reader, error, stale, attempt)
         if landed.status in FAILURES and stale is not None and self._stale_instead(exchange, asked, stale, None):
             return None
-        if not reader.leads and not self._is_for(asked, landed):
+        if not reader.leads and not landing.is_for(landed, asked, asked.wanted, self._sharing):
             if landed.nominated and landed.secondary != vary.secondary(landed.nominated, asked.values):
                 return _AGAIN
             return await self._go_alone(exchange, asked, why)
         if reader.cut:
             return await self._go_alone(exchange, asked, why)
-        if reader.leads:
-            shared = landed.why_not in _SHARED_ALL_THE_SAME and self._is_for(asked, landed)
-            self._boarding.remember(asked, landed, shared=shared)
         self._count(exchange, reader, landed)
-        own = cache_status.forwarded(
-            why, stored=landed.why_not is None, collapsed=not reader.leads, detail=_detail(landed)
-        )
+        stored = landed.why_not is None and self._terms.keeps
+        own = cache_status.forwarded(why, stored=stored, collapsed=not reader.leads, detail=_detail(landed))
         if asked.conditional and landed.status == 200 and answer.not_modified(exchange, landed.validators, time()):
             answer.landed_not_modified(exchange, landed, own)
             return None
@@ -313,19 +309,6 @@ class Shelf:
         self._counts.stale += 1
         exchange.cached = "stale"
         return True
-
-    def _is_for(self, asked: Asked, landed: Landed) -> bool:
-        """Whether what has landed for the leader answers another request too."""
-        if landed.why_not not in _SHARED_ALL_THE_SAME or landed.nominated is None:
-            return False
-        if landed.nominated and landed.secondary != vary.secondary(landed.nominated, asked.values):
-            return False
-        if may_answer(asked.asker, landed.said, landed.freshness, self._sharing) is not None:
-            return False
-        if landed.why_not is Why.NO_FRESHNESS:
-            # Nothing is said of it at all: it is of now for whoever asked before it came.
-            return landed.freshness.source is Source.NONE and not (asked.asker.cookie or asked.asker.authorization)
-        return decide(landed.freshness, asked.wanted, time()) in _USABLE
 
     def _count(self, exchange: Exchange, reader: Reader, landed: Landed) -> None:
         counts = self._counts

@@ -20,6 +20,8 @@ from tests.support.client import Address, Client
 from tests.support.config import config
 from tests.support.gateway import Gateway
 from tests.support.origin import Origin, listen
+from tests.wire.cached_routes import sections
+from tests.wire.stage import Stage
 
 Start = Callable[..., Awaitable[Gateway]]
 StartOnce = Callable[..., Gateway]
@@ -102,6 +104,19 @@ def start_once(listener: socket.socket, tmp_path_factory: pytest.TempPathFactory
     yield begin
     for gateway in started:
         gateway.stop()
+
+
+@pytest.fixture(scope="module")
+def cached(start_once: StartOnce, listener: socket.socket) -> Gateway:
+    """A gateway with caches of every kind, for all tests of a module: each asks for what no other asks for."""
+    return start_once(**sections(listener))
+
+
+@pytest_asyncio.fixture
+async def stage(origin: Origin) -> AsyncIterator[Stage]:
+    """The `origin`, played request by request."""
+    async with Stage(origin) as stage:
+        yield stage
 
 
 class Side:
