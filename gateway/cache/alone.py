@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from time import monotonic, time
 
 from gateway.cache import landing
-from gateway.cache.asked import Asked
+from gateway.cache.asked import Asked, host_of
 from gateway.cache.commons import Commons
 from gateway.errors import GatewayError
 from gateway.exchange import Exchange
@@ -75,7 +75,7 @@ def invalidate(commons: Commons, exchange: Exchange, response: ResponseHead) -> 
     head = exchange.head
     values = landing.values_of(response.kept)
     locations = [*values(b"location"), *values(b"content-location")]
-    host = landing.host_of(exchange)
+    host = host_of(exchange.proto, head.host)
     for path, query in stored_update.invalidated(
         head.method, response.status, exchange.proto, head.host, head.path, head.query, locations
     ):

@@ -19,6 +19,22 @@ _JOINED = 64 * 1024
 _EMPTY = [b"Content-Length", b": ", b"0", b"\r\n"]
 
 
+def fresh(exchange: Exchange, entry: Entry, age: int, ttl: int) -> None:
+    """Answer a plain GET with a stored response that is fresh. Both in seconds."""
+    told = b"Age: %d\r\nCache-Status: gateway; hit; ttl=%d\r\n" % (max(0, age), ttl)
+    body = entry.body
+    if exchange.edit is None and exchange.keep_alive and not exchange.head.http10 and len(body) <= _JOINED:
+        client = exchange.client_side
+        if not client.draining:
+            client.write(b"%b%b%b\r\n%b" % (entry.head, exchange.stamp, told, body))
+            exchange.status = entry.status
+            exchange.responded = True
+            exchange.bytes_out = len(body)
+            return
+    exchange.stamp += told
+    _send_entry(exchange, entry)
+
+
 def stored(exchange: Exchange, entry: Entry, now: float, told: bytes, *, conditions: bool) -> bool:
     """Answer with a stored response; `told` is the value of Cache-Status. False where only the origin can tell.
 
@@ -38,12 +54,15 @@ def stored(exchange: Exchange, entry: Entry, now: float, told: bytes, *, conditi
             return True
     else:
         exchange.stamp += stamp
+    _send_entry(exchange, entry)
+    return True
+
+
+def _send_entry(exchange: Exchange, entry: Entry) -> None:
     if exchange.edit is None:
-        lines = [entry.head]
-        _go(exchange, entry.status, lines, entry.body)
+        _go(exchange, entry.status, [entry.head], entry.body)
     else:
         _send(exchange, entry.status, entry.reason, entry.kept, entry.body)
-    return True
 
 
 def _part(exchange: Exchange, entry: Entry) -> bool:

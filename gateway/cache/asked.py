@@ -31,16 +31,35 @@ _HEAD = Asker(b"HEAD")
 
 
 class Asked:
-    """What a request wants."""
+    """What a request wants. `exchange` is whoever asks; only what outlives it is taken out of it."""
 
-    __slots__ = ("asker", "body", "conditional", "key", "subject", "values", "wanted")
+    __slots__ = (
+        "_subject",
+        "asker",
+        "body",
+        "conditional",
+        "key",
+        "proto",
+        "tags",
+        "target",
+        "values",
+        "wanted",
+        "whom",
+    )
 
-    def __init__(self, key: bytes, asker: Asker, wanted: RequestDirectives, subject: Subject, values: Values) -> None:
+    def __init__(
+        self, key: bytes, asker: Asker, wanted: RequestDirectives, exchange: Exchange, tags: frozenset[bytes]
+    ) -> None:
+        head = exchange.head
         self.key = key
         self.asker = asker
         self.wanted = wanted
-        self.subject = subject
-        self.values = values
+        self.values: Values = head.values
+        self.proto = exchange.proto
+        self.whom = head.host
+        self.target = head.path + head.query
+        self.tags = tags
+        self._subject: Subject | None = None
         #: Whether it has preconditions or a range.
         self.conditional = False
         #: The content that belongs to its key.
@@ -50,6 +69,13 @@ class Asked:
     def insists(self) -> bool:
         """It wants the origin's word of now, so nobody else's fetch will do."""
         return self.wanted.no_cache or self.wanted.max_age == 0
+
+    @property
+    def subject(self) -> Subject:
+        """By what purges know what answers it."""
+        if self._subject is None:
+            self._subject = Subject(self.key, host_of(self.proto, self.whom), self.target, self.tags)
+        return self._subject
 
 
 class Reading:
@@ -72,12 +98,18 @@ class Reading:
         """Whether a request's content belongs to its key."""
         return self._body is not None
 
+    def plain_key(self, exchange: Exchange) -> bytes | None:
+        """The key of a GET that says nothing about itself or its answer; None for any other request."""
+        head = exchange.head
+        if head.method != b"GET" or self._body is not None or not _TELLING.isdisjoint(head.noted):
+            return None
+        return self._key.of(b"GET", exchange.proto, head.host, head.path, head.query, head.values)
+
     def read(self, exchange: Exchange, body: bytes = b"") -> Asked:
         """What a request wants; `body` is its content, where that belongs to the key."""
         head = exchange.head
         noted = head.noted
         method = head.method
-        host = _host(exchange.proto, head.host)
         digest = caller = b""
         if self._body is not None:
             caller = cache_key.credential_digest(head.values, self._credentials) if self._credentials else b""
@@ -87,10 +119,9 @@ class Reading:
         key = self._key.of(
             method, exchange.proto, head.host, head.path, head.query, head.values, body=digest, caller=caller
         )
-        subject = Subject(key, host, head.path + head.query, self._tags)
         if _TELLING.isdisjoint(noted):
             asker = _GET if method == b"GET" else _HEAD if method == b"HEAD" else Asker(method)
-            return Asked(key, asker, ANYTHING, subject, head.values)
+            return Asked(key, asker, ANYTHING, exchange, self._tags)
         wanted = cache_control.request(
             noted.get(b"cache-control", ()), noted.get(b"pragma", ()) if head.http10 else ()
         )
@@ -98,7 +129,7 @@ class Reading:
         asker = Asker(
             method, wanted, b"authorization" in noted, cookies is not None and other_cookies(cookies, self.sharing)
         )
-        asked = Asked(key, asker, wanted, subject, head.values)
+        asked = Asked(key, asker, wanted, exchange, self._tags)
         asked.conditional = not CONDITIONS.isdisjoint(noted)
         return asked
 
@@ -114,5 +145,6 @@ def _variety(values: Values) -> bytes:
     return cache_key.body_digest(repr([list(values(name)) for name in _VARIETY]).encode())
 
 
-def _host(scheme: bytes, authority: bytes) -> bytes:
+def host_of(scheme: bytes, authority: bytes) -> bytes:
+    """The host as the client called it, in lower case without its scheme's own port."""
     return cache_key.remembered_origin(scheme, authority).partition(b"://")[2]

@@ -32,7 +32,6 @@ from gateway.errors import GatewayError, NotStored, Refused, TotalTimeout, Upstr
 from gateway.exchange import Exchange
 from gateway.gate import Gate
 from gateway.rules import cache_status, field_lines, vary
-from gateway.rules.cache_control import ANYTHING
 from gateway.rules.cache_status import Why as Forwarded
 from gateway.rules.freshness import Use, decide, decide_on_error
 from gateway.rules.storable import Sharing, may_answer

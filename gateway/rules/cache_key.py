@@ -21,6 +21,9 @@ CREDENTIALS = (b"authorization", b"cookie", b"x-api-key", b"api-key", b"x-goog-a
 #: Bytes of a key; a longer one is digested.
 LONGEST = 256
 
+#: Bytes of an authority that is worth remembering.
+_SHORT = 128
+
 _PORTS = {b"http": b":80", b"https": b":443"}
 _encoded = re.compile(rb"%([0-9A-Fa-f]{2})")
 
@@ -79,29 +82,18 @@ class CacheKey:
         `path` is the one to forward and `query` has its question mark. `body` is a digest (`body_digest`,
         `json_digest`) where the body belongs to the key, and `caller` one of the credential.
         """
-        method = b"GET" if method == b"HEAD" else method
-        host = b""
-        if self._host:
-            host = _remembered(scheme, authority) if len(authority) <= 128 else origin(scheme, authority)
+        if not self._host:
+            scheme = authority = b""
+        if len(authority) <= _SHORT:
+            front = _remembered_front(self._prefix, method, scheme, authority)
+        else:
+            front = _front(self._prefix, method, scheme, authority)
         if not self._path:
             path = b""
         if self._picked and query:
             query = self.query(query)
-        key = b"%b%d:%b%d:%b%d:%b%d:%b%d:%b%d:%b" % (
-            self._prefix,
-            len(method),
-            method,
-            len(host),
-            host,
-            len(path),
-            path,
-            len(query),
-            query,
-            len(body),
-            body,
-            len(caller),
-            caller,
-        )
+        tail = b"%d:%b%d:%b" % (len(body), body, len(caller), caller) if body or caller else b"0:0:"
+        key = b"%b%d:%b%d:%b%b" % (front, len(path), path, len(query), query, tail)
         for name in self._headers:
             group = _group(values(name))
             key += sha256(group).digest() if name in CREDENTIALS else group
@@ -135,7 +127,20 @@ def origin(scheme: bytes, authority: bytes) -> bytes:
     return scheme + b"://" + authority.removesuffix(port).removesuffix(b":")
 
 
+def _front(prefix: bytes, method: bytes, scheme: bytes, authority: bytes) -> bytes:
+    """The part of a key that most requests have in common with others."""
+    method = b"GET" if method == b"HEAD" else method
+    host = origin(scheme, authority) if scheme or authority else b""
+    return b"%b%d:%b%d:%b" % (prefix, len(method), method, len(host), host)
+
+
 _remembered = lru_cache(256)(origin)
+_remembered_front = lru_cache(256)(_front)
+
+
+def remembered_origin(scheme: bytes, authority: bytes) -> bytes:
+    """`origin`, quickly for those that come again."""
+    return _remembered(scheme, authority) if len(authority) <= _SHORT else origin(scheme, authority)
 
 
 def credential_digest(values: Values, names: Sequence[bytes] = CREDENTIALS) -> bytes:
