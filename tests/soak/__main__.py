@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.soak import idle, shared, storm, transfers
+from tests.soak import cached, idle, shared, storm, transfers
 from tests.soak.bulk import Origin
 from tests.soak.memory import MIB, resident
 from tests.soak.result import Result, table
@@ -19,13 +19,14 @@ from tests.support.client import Address
 from tests.support.config import config
 from tests.support.gateway import Gateway
 
-SCENARIOS = ("transfers", "slow", "idle", "limits", "slots", "outages", "faults")
+SCENARIOS = ("transfers", "slow", "idle", "cache", "limits", "slots", "outages", "faults")
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.soak", description=__doc__)
     parser.add_argument("--only", metavar="NAME,...", help=f"of {', '.join(SCENARIOS)}; default: all but faults")
     parser.add_argument("--gib", type=float, default=4, help="of each large body (4)")
+    parser.add_argument("--cache-gib", type=float, default=10, help="of distinct objects through a cache (10)")
     parser.add_argument("--seconds", type=float, default=60, help="of each slow reader (60)")
     parser.add_argument("--connections", type=int, default=10_000, help="that are idle (10,000)")
     parser.add_argument("--faults", type=float, metavar="MINUTES", default=0, help="of faults under load (none)")
@@ -81,6 +82,8 @@ def main() -> int:
         results += large_bodies(asked, names)
     if "idle" in names:
         results += asyncio.run(many_connections(asked))
+    if "cache" in names:
+        results += cached.through(asked.cache_gib, say)
     if "limits" in names:
         results += asyncio.run(shared.limits(20, say))
     if "slots" in names:
