@@ -103,7 +103,7 @@ LIBRARIES: dict[str, set[str]] = {
     "pydantic": {"settings", "policies"},  # a policy holds its own settings
     "pydantic_core": {"settings/types.py"},
     "redis": {"state/redis_client.py"},
-    "rich": {"cli/table.py"},
+    "rich": {"cli/table.py", "cli/progress.py"},
     "uvloop": {"cli/run.py"},
     "watchfiles": {"lifecycle.py"},
     "yaml": {"settings/document.py"},

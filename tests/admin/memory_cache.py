@@ -16,6 +16,9 @@ class MemoryCache:
         self.keys = {f"/models/{number}": number for number in range(5)}
         self.asked: list[tuple[str, str, bool]] = []
         self.listed: list[str] = []
+        #: What was asked to be warmed, and why that fails.
+        self.named: list[str] = []
+        self.broken = ""
         self.going: Warming = {
             "state": "idle",
             "total": 0,
@@ -112,7 +115,11 @@ class MemoryCache:
     def warming(self) -> Warming:
         going = self.going
         if going["state"] == "running":
-            going["done"] += 1
+            if self.broken:
+                going["failed"] += 1
+                going["failures"].append({"url": self.named[going["failed"] - 1], "why": self.broken})
+            else:
+                going["done"] += 1
             going["left"] -= 1
             going["seconds"] += 0.5
             going["estimate"] = 0.5 * going["left"]
@@ -124,7 +131,8 @@ class MemoryCache:
         urls = urls or self.listed
         if not urls:
             raise Conflict("The config lists nothing to warm; name URLs.")
+        self.named += urls
         self.going["state"] = "running"
-        self.going["total"] = self.going["left"] = len(urls)
-        self.going["done"] = self.going["failed"] = 0
+        self.going["total"] += len(urls)
+        self.going["left"] += len(urls)
         return self.going
