@@ -6,7 +6,7 @@ import re
 from time import perf_counter
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from gateway.rules.purge import Effect, Kind, Pattern, Purge, PurgeLog, Subject, means, name_of
@@ -60,7 +60,12 @@ def test_what_a_purge_means(purge: Purge, meant: bool) -> None:
     assert (log.hit(PAGE, 0) is Effect.HARD) is meant
 
 
-@given(st.text("ab*/", max_size=12), st.text("ab/", max_size=12))
+@given(st.text("ab**", max_size=8), st.text("ab", max_size=8))
+@example("a*a*a", "aaa")
+@example("a*ab*b", "abb")
+@example("a*ba*b", "abab")
+@example("*b*b", "ab")
+@settings(max_examples=400)
 def test_a_pattern_is_what_a_regular_expression_says(pattern: str, target: str) -> None:
     expected = re.fullmatch(".*".join(map(re.escape, pattern.split("*"))), target) is not None
     assert Pattern(pattern.encode()).matches(target.encode()) is expected
@@ -101,6 +106,16 @@ def test_what_was_forgotten_counts_as_having_meant_everything(
     elif since >= log.floor:
         assert effect is Effect.NONE
     assert log.hit(subject, log.version) is Effect.NONE
+
+
+@pytest.mark.parametrize("kind", [Kind.URL, Kind.PATTERN])
+def test_the_oldest_is_forgotten_first_and_known_to_be(kind: Kind) -> None:
+    log = PurgeLog(2, 2)
+    for target in (b"/1", b"/2", b"/1", b"/3"):
+        log.add(Purge(kind, target, soft=True))
+    assert (len(log), log.floor) == (2, 2)
+    assert [log.hit(PAGE, since) for since in (1, 2)] == [Effect.HARD, Effect.NONE]
+    assert log.hit(PAGE._replace(target=b"/1"), 2) is Effect.SOFT
 
 
 def test_one_purge_again_and_again_takes_no_more_room() -> None:

@@ -112,6 +112,7 @@ def test_room_is_kept(asked: list[tuple[str, int, int]], entries: int, most_byte
             cache.queues.change(found, size, FOR_EVER)
         assert len(cache.queues) == len(cache.kept) <= entries
         assert cache.queues.size == sum(one.size for one in cache.kept.values()) <= most_bytes
+        assert cache.queues._small_bytes == sum(one.size for one in cache.kept.values() if not one.in_main)
     while cache.kept:
         del cache.kept[cache.queues.evict(0.0).mark]
     assert (len(cache.queues), cache.queues.size) == (0, 0)
