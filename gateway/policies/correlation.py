@@ -35,6 +35,8 @@ def field_name(text: str) -> str:
 
 
 _NONE: list[bytes] = []
+#: So many ids are made at once.
+_AT_ONCE = 32
 
 
 class Correlation(Section):
@@ -49,7 +51,7 @@ class Correlation(Section):
 class Stamp:
     """Gives each exchange its correlation id and its place in a trace."""
 
-    __slots__ = ("_entropy", "_header", "_length", "_name", "_sampled", "_text")
+    __slots__ = ("_entropy", "_header", "_length", "_name", "_ready", "_sampled", "_text")
 
     def __init__(self, settings: Correlation, entropy: Entropy) -> None:
         self._header = settings.header.encode("ascii")
@@ -59,14 +61,21 @@ class Stamp:
         self._length = len(self._text) + 32 + 2
         self._sampled = settings.sampled
         self._entropy = entropy
+        #: For requests that come with none of these fields, as most do: correlation and trace id, the response's line
+        #: and the upstream's lines, each used once. Made some at a time, which takes half as long.
+        self._ready: list[tuple[str, str, bytes, bytes]] = []
 
     def open(self, exchange: Exchange) -> None:
         """Set the exchange's ids, the response's line, and the lines that the upstream gets."""
         noted = exchange.head.noted
-        random = self._entropy.take(40)
         if self._name not in noted and b"traceparent" not in noted:
-            self._open_anew(exchange, random.hex())
+            ready = self._ready
+            if not ready:
+                self._make_ready()
+            exchange.correlation_id, exchange.trace_id, exchange.stamp, lines = ready.pop()
+            exchange.added.append(lines)
             return
+        random = self._entropy.take(40)
         exchange.correlation_id = chosen = (
             correlation.choose(noted[self._name], random[:16]) if self._name in noted else random[:16].hex()
         )
@@ -79,10 +88,10 @@ class Stamp:
         if trace.tracestate:
             exchange.added.append(b"tracestate: %b\r\n" % trace.tracestate)
 
-    def _open_anew(self, exchange: Exchange, ids: str) -> None:
-        """The same for a request that comes with none of these fields, as most do: all from one text."""
-        exchange.correlation_id = ids[:32]
-        exchange.trace_id, traceparent = trace_context.fresh(ids[32:], sampled=self._sampled)
-        lines = f"{self._text}{ids[:32]}\r\ntraceparent: {traceparent}\r\n".encode("ascii")
-        exchange.stamp = lines[: self._length]
-        exchange.added.append(lines)
+    def _make_ready(self) -> None:
+        ids = self._entropy.take(40 * _AT_ONCE).hex()
+        for at in range(0, len(ids), 80):
+            own = ids[at : at + 32]
+            trace_id, traceparent = trace_context.fresh(ids[at + 32 : at + 80], sampled=self._sampled)
+            lines = f"{self._text}{own}\r\ntraceparent: {traceparent}\r\n".encode("ascii")
+            self._ready.append((own, trace_id, lines[: self._length], lines))

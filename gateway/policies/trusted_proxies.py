@@ -12,6 +12,8 @@ from gateway.rules.client_address import Network, TrustedProxies
 
 _FIELDS = frozenset({b"x-forwarded-for", b"forwarded", b"x-forwarded-proto", b"x-forwarded-host"})
 _NONE: list[bytes] = []
+#: Hosts longer than this are not worth remembering, nor safe to.
+_LONGEST = 100
 _is_scheme = re.compile(rb"[A-Za-z][A-Za-z0-9+.-]{0,31}").fullmatch  # RFC 3986, section 3.1
 
 
@@ -38,8 +40,8 @@ class ClientAddress:
             if sent and self._warn is not None and client_address.is_private(exchange.peer):
                 self._warn(exchange.peer)
                 self._warn = None
-            lines = _plain(exchange.peer)
-            exchange.added.append(b"%bX-Forwarded-Host: %b\r\n" % (lines, head.host) if head.host else lines)
+            host = head.host
+            exchange.added.append((_remembered if len(host) <= _LONGEST else _plain)(exchange.peer, host))
             return
         self._believe(exchange)
 
@@ -65,10 +67,13 @@ class ClientAddress:
             exchange.added.append(b"Forwarded: %b\r\n" % chain)
 
 
-@lru_cache(1024)
-def _plain(peer: str) -> bytes:
-    """The lines for a client that speaks to us itself, but for the host it asked for."""
-    return b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\n" % client_address.forwarded_for(peer, _NONE, False)
+def _plain(peer: str, host: bytes) -> bytes:
+    """The lines for a client that speaks to us itself, and asked for this host."""
+    lines = b"X-Forwarded-For: %b\r\nX-Forwarded-Proto: http\r\n" % client_address.forwarded_for(peer, _NONE, False)
+    return b"%bX-Forwarded-Host: %b\r\n" % (lines, host) if host else lines
+
+
+_remembered = lru_cache(1024)(_plain)
 
 
 def _last(values: list[bytes]) -> bytes:
