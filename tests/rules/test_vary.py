@@ -133,6 +133,21 @@ def test_one_with_a_vary_goes_before_one_without_and_the_latest_before_others() 
     assert not variants.remove("both")
 
 
+def test_what_would_be_replaced_and_the_latest_names() -> None:
+    variants: Variants[str] = Variants()
+    assert (variants.get((), fields()), variants.latest()) == (None, ())
+    variants.put((), fields(), "any")
+    variants.put((b"foo",), foo(b"1"), "one")
+    variants.put((b"bar",), foo(b"1"), "bar")
+    assert [variants.get((b"foo",), foo(value)) for value in (b"1", b"2")] == ["one", None]
+    assert variants.latest() == (b"bar",)
+    assert variants.all()[-1] == "bar"
+    variants.put((b"foo",), foo(b"1"), "new")
+    assert variants.latest() == (b"foo",)
+    assert variants.remove("new")
+    assert variants.latest() == (b"bar",)
+
+
 def test_variants_are_bounded_and_the_unused_go_first() -> None:
     variants: Variants[int] = Variants(3)
     for number in range(3):
