@@ -7,9 +7,11 @@ looks at the notes, and whoever must go on with it has it off there, as Unleash'
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import Any, NamedTuple
+
+from gateway.rules.flags.context import KNOWN, SHORT
 
 Place = tuple[str | int, ...]
 
@@ -25,17 +27,49 @@ class Wrong(NamedTuple):
 
 
 class Notes:
-    """What was found wrong, and the context's fields that are read."""
+    """What was found wrong, and the context's fields that are read.
 
-    __slots__ = ("fields", "wrong")
+    `known` tells which properties there are; without it there may be any.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_known", "fields", "wrong")
+
+    def __init__(self, known: Callable[[str], bool] | None = None) -> None:
+        self._known = known
         self.wrong: list[Wrong] = []
         self.fields: set[str] = set()
 
     def refuse(self, at: Place, message: str) -> None:
         """Note what is wrong at a place."""
         self.wrong.append(Wrong(at, message))
+
+    def reads(self, name: str, at: Place) -> None:
+        """Note that a field is read, and what is none."""
+        self.fields.add(name)
+        if self._known is not None and name not in KNOWN and not self._known(name):
+            self.refuse(at, f"nothing of a request is called {shown(name)}")
+
+    def field(self, given: Mapping[str, Any], at: Place) -> str | None:
+        """The field that a constraint or an override is about: by its own name, or, as `field`, by a shorter one too.
+
+        None, and noted, where none is named.
+        """
+        key = "contextName" if "contextName" in given else "field"
+        name = as_text(given.get(key))
+        if not name:
+            self.refuse(at, "field is missing: what of a request this is about")
+            return None
+        name = SHORT.get(name, name) if key == "field" else name
+        self.reads(name, (*at, key))
+        return name
+
+    def stickiness(self, given: Mapping[str, Any], at: Place, short: Mapping[str, str] | None = None) -> str:
+        """What tells somebody: `default`, `random`, or a field, for some by a shorter name too."""
+        name = as_text(given.get("stickiness")) or "default"
+        name = name if short is None else short.get(name, name)
+        if name not in ("default", "random"):
+            self.reads(name, (*at, "stickiness"))
+        return name
 
     def mapping(self, raw: object, at: Place, known: frozenset[str] | None = None) -> Mapping[str, Any]:
         """A mapping, of known keys only where these are given; an empty one in place of anything else."""

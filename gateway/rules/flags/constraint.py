@@ -59,17 +59,15 @@ def conditions(raw: object, at: Place, notes: Notes) -> tuple[Condition, ...]:
 def condition(raw: object, at: Place, notes: Notes) -> Condition:
     """One constraint."""
     given = notes.mapping(raw, at, _KEYS)
-    name = as_text(given.get("contextName", given.get("field")))
+    name = notes.field(given, at)
     operator = as_text(given.get("operator"))
-    if not name:
-        notes.refuse(at, "field is missing: what the constraint is about")
+    if name is None:
         return never("a constraint about nothing")
     if operator is None or operator not in OPERATORS:
         notes.refuse((*at, "operator"), f"no operator is called {shown(given.get('operator'))}")
         return never(f"{name} {operator}, which is no operator")
     inverted = notes.flag(given.get("inverted"), (*at, "inverted"), False)
     ignore_case = _ignores_case(given, operator, at, notes)
-    notes.fields.add(name)
     read = reader(name)
     if operator in _LISTS:
         if "values" not in given:

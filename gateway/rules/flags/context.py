@@ -86,6 +86,9 @@ _FIELDS = {
 #: The fields that every context has, by their names in a definition.
 KNOWN = frozenset({*_FIELDS, "currentTime"})
 
+#: What the gateway's own config calls some of these.
+SHORT = {"user": "userId", "session": "sessionId", "address": "remoteAddress", "app": "appName", "now": "currentTime"}
+
 
 def reader(name: str) -> Read:
     """What reads the field of this name."""

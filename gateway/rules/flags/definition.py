@@ -7,12 +7,12 @@ them; any of them turns it on, and a flag without any is on for everybody. Other
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from gateway.rules.flags.answer import SPLIT, STATIC, TARGETING
 from gateway.rules.flags.compiling import Notes, Place, as_text, shown
 from gateway.rules.flags.constraint import Condition, conditions, never
-from gateway.rules.flags.context import Asked
+from gateway.rules.flags.context import SHORT, Asked
 from gateway.rules.flags.flag import Flag
 from gateway.rules.flags.flag_set import FlagSet, linked, prerequisite
 from gateway.rules.flags.instant import parse
@@ -28,11 +28,19 @@ KEYS = frozenset(
 )  # fmt: skip
 
 
-def compiled(define: Mapping[str, object], segments: Mapping[str, object], hostname: str = "") -> FlagSet:
-    """Flags by name and segments by name, each of these a list of constraints, on a machine of some name."""
-    notes = Notes()
-    known = {name: conditions(raw, ("segments", name), notes) for name, raw in segments.items()}
-    compiler = _Compiler(Segments(known), hostname, notes)
+def compiled(
+    define: Mapping[str, object],
+    segments: Mapping[str, object],
+    hostname: str = "",
+    known: Callable[[str], bool] | None = None,
+) -> FlagSet:
+    """Flags by name and segments by name, each of these a list of constraints, on a machine of some name.
+
+    `known` tells which properties a context has, so that a name that is none is wrong; without it all may be some.
+    """
+    notes = Notes(known)
+    named = {name: conditions(raw, ("segments", name), notes) for name, raw in segments.items()}
+    compiler = _Compiler(Segments(named), hostname, notes)
     flags = [(compiler.flag(name, raw), name) for name, raw in define.items()]
     return linked([(flag, ("define", name, "requires")) for flag, name in flags], notes)
 
@@ -50,7 +58,7 @@ class _Compiler:
         at: Place = ("define", name)
         notes = self._notes
         given = {"enabled": raw} if isinstance(raw, bool) else notes.mapping(raw, at, KEYS)
-        by = as_text(given.get("stickiness")) or "default"
+        by = notes.stickiness(given, at, SHORT)
         group = as_text(given.get("group_id")) or name
         guards = self._guards(given, at)
         strategies = self._rules(given, name, by, group, at)

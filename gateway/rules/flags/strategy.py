@@ -132,7 +132,7 @@ class Strategies:
         if name == "applicationHostname":
             return self._on_hosts(name, self._list(parameters, "hostNames", at))
         if name == "flexibleRollout":
-            by = as_text(parameters.get("stickiness")) or "default"
+            by = self._notes.stickiness(parameters, at)
             return rollout(name, parameters.get("rollout"), by, group or flag, (*at, "rollout"), self._notes)
         older = {
             "gradualRolloutUserId": "userId",
@@ -190,8 +190,6 @@ def rollout(name: str, written: object, stickiness: str, group: str, at: Place, 
     if parts is None:
         notes.refuse(at, f"a share of 0 to 100 % is wanted, not {shown(written)}")
         return Strategy(name, (never("a share, which is wrong"),), SPLIT)
-    if stickiness not in ("default", "random"):
-        notes.fields.add(stickiness)
     test = within(parts, stickiness, group)
     whole = parts == 100 * PARTS and stickiness in ("default", "random")
     return Strategy(

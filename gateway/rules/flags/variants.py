@@ -54,11 +54,9 @@ class Variants:
         self.total = self._sums[-1] if self._sums else 0
         if listed and not self.total:
             notes.refuse(at, "no variant has a weight")
-        first = listed[0].get("stickiness") if listed and isinstance(listed[0], Mapping) else None
+        first = listed[0] if listed and isinstance(listed[0], Mapping) else {}
         #: What tells somebody: the first variant's word is all variants'.
-        self.stickiness = as_text(first) or stickiness
-        if self.stickiness not in ("default", "random"):
-            notes.fields.add(self.stickiness)
+        self.stickiness = notes.stickiness(first, (*at, 0)) if first.get("stickiness") else stickiness
         self._prefix, self._who = f"{group}:", sticky(self.stickiness)
 
     def __bool__(self) -> bool:
@@ -102,10 +100,8 @@ class Variants:
     def _override(self, raw: object, variant: Variant, at: Place, notes: Notes) -> None:
         for number, one in enumerate(notes.items(raw, at)):
             given = notes.mapping(one, (*at, number), _OVERRIDE)
-            name = as_text(given.get("contextName", given.get("field")))
+            name = notes.field(given, (*at, number))
             values = notes.texts(given.get("values"), (*at, number, "values"))
-            if not name:
-                notes.refuse((*at, number), "field is missing: what the override is about")
+            if name is None:
                 continue
-            notes.fields.add(name)
             self._overrides.append(_Override(reader(name), frozenset(values), Answer(True, TARGETING, variant)))

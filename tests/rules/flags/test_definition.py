@@ -123,6 +123,35 @@ def test_fields_are_those_that_somebody_must_know_how_to_read() -> None:
     }
 
 
+def test_shorter_names_of_what_every_context_has() -> None:
+    raw = {
+        "constraints": [{"field": "address", "operator": "IN_CIDR", "values": ["10.0.0.0/8"]}],
+        "rollout": "50%",
+        "stickiness": "session",
+    }
+    compiled = definition.compiled({"A": raw}, {}, known=lambda name: False)
+    assert compiled.wrong == ()
+    assert compiled.fields == {"remoteAddress", "sessionId"}
+    for number in range(20):
+        asked = Context(session=f"s{number}", address="10.0.0.1")
+        assert compiled.flags["A"].evaluate(asked).on == (place("A", f"s{number}") < 50 * PARTS)
+
+
+def test_fields_that_there_are_not_are_wrong_where_somebody_knows() -> None:
+    raw = {
+        "constraints": [{"field": "heder:X-Plan", "operator": "IN", "values": ["pro"]}],
+        "rollout": "50%",
+        "stickiness": "userid",
+        "variants": [{"name": "a", "weight": 1, "overrides": [{"contextName": "user", "values": []}]}],
+    }
+    compiled = definition.compiled({"A": raw}, {}, known=lambda name: name.startswith("header:"))
+    assert [one.at[2:] for one in compiled.wrong] == [
+        ("stickiness",),
+        ("constraints", 0, "field"),
+        ("variants", 0, "overrides", 0, "contextName"),
+    ]
+
+
 @pytest.mark.parametrize(
     ("raw", "at"),
     [
