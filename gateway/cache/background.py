@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Collection, Coroutine
 from typing import Any
 
 #: Is told of a bug: where, and what.
 Bug = Callable[[str, BaseException], None]
+
+#: Seconds after which a task that was cancelled and goes on is cancelled again.
+_AGAIN = 0.05
 
 
 class Background:
@@ -29,12 +32,18 @@ class Background:
         """Give what runs so many seconds, then end it."""
         if self._tasks:
             _, late = await asyncio.wait(self._tasks, timeout=within)
-            for task in late:
-                task.cancel()
-            if late:
-                await asyncio.wait(late)
+            await end(late)
 
     def _ended(self, task: asyncio.Task[Any]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self._bug(self._where, error)
+
+
+async def end(tasks: Collection[asyncio.Future[Any]]) -> None:
+    """Cancel tasks until they have ended: one may lose a cancellation in Python 3.11's asyncio.wait_for."""
+    left: Collection[asyncio.Future[Any]] = list(tasks)
+    while left:
+        for task in left:
+            task.cancel()
+        _, left = await asyncio.wait(left, timeout=_AGAIN)

@@ -29,7 +29,7 @@ from gateway.state.redis_scripts import Script
 #: Seconds between two looks at the number.
 POLL = 0.5
 #: Purges that the shared log holds, that may wait, and whose numbers are known here.
-MOST = 1000
+MOST = 4000
 #: Milliseconds that the shared log outlives the last sign of any replica: longer than any entry there.
 _LASTS = b"%d" % (8 * 24 * 3600 * 1000)
 #: Seconds after which a purge of ours is certain to have come to whatever server takes over.
@@ -80,7 +80,7 @@ class PurgeBus:
         #: Shared numbers, rising, and up to which number of ours all that each counts has been applied.
         self._shared: deque[int] = deque(maxlen=MOST)
         self._ours: deque[int] = deque(maxlen=MOST)
-        self._waiting: deque[_Waiting] = deque()
+        self._waiting: dict[Purge, _Waiting] = {}
         self._told: deque[tuple[float, Purge]] = deque(maxlen=MOST)
         self._seen: deque[tuple[int, bytes]] = deque(maxlen=_SEEN)
 
@@ -91,7 +91,9 @@ class PurgeBus:
         if not self._shared or shared < self._shared[0]:
             return None
         ours = self._ours[bisect_right(self._shared, shared) - 1]
-        return min(ours, self._waiting[0].number - 1) if self._waiting else ours
+        for first in self._waiting.values():
+            return min(ours, first.number - 1)
+        return ours
 
     def there(self, ours: int) -> int | None:
         """The shared number up to which whoever had seen so many of ours has seen all; None: nobody knows."""
@@ -106,8 +108,10 @@ class PurgeBus:
         The future is True then, and False if it is never told by itself.
         """
         self._log.add(purge)
-        told: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._waiting.append(_Waiting(purge, self._log.version, told))
+        # An equal one that still waits is one with it: what it means, the later one means too.
+        before = self._waiting.pop(purge, None)
+        told = asyncio.get_running_loop().create_future() if before is None else before.told
+        self._waiting[purge] = _Waiting(purge, self._log.version, told)
         if len(self._waiting) > MOST:
             self._collapse()
         self._wake()
@@ -120,14 +124,14 @@ class PurgeBus:
 
     async def settled(self, within: float) -> bool:
         """Wait until the others have been told of what waits now, so many seconds at most; whether they have."""
-        told = [one.told for one in self._waiting]
+        told = [one.told for one in self._waiting.values()]
         if told:
             await asyncio.wait(told, timeout=within)
         return all(one.done() and one.result() for one in told)
 
     async def exchange(self, run: Run) -> None:
         """Learn what was missed, and tell what waits; whatever `run` raises comes through. One at a time."""
-        waiting = list(self._waiting)
+        waiting = list(self._waiting.values())
         texts = [_written(one.purge, self._instance) for one in waiting]
         number = b"%d" % self._known
         arguments = [self.epoch, number, token_bytes(4).hex().encode(), b"%d" % MOST, _LASTS, self.channel, *texts]
@@ -153,7 +157,7 @@ class PurgeBus:
 
     def close(self) -> None:
         """Nobody will be told any more."""
-        for one in self._waiting:
+        for one in self._waiting.values():
             _tell(one.told, told=False)
         self._waiting.clear()
 
@@ -203,10 +207,10 @@ class PurgeBus:
         while self._told and self._told[0][0] < now - _SETTLED:
             self._told.popleft()
         for shared, (one, text) in enumerate(zip(waiting, texts, strict=True), before + 1):
-            if self._waiting and self._waiting[0] is one:
-                self._waiting.popleft()
+            if self._waiting.get(one.purge) is one:
+                del self._waiting[one.purge]
+                _tell(one.told, told=True)
             self._told.append((now, one.purge))
-            _tell(one.told, told=True)
             self._seen.append((shared, text))
             if shared != self._known + 1:
                 self._wake()  # others' came between; it is learned with them
@@ -221,22 +225,22 @@ class PurgeBus:
         """Tell again what a server may have forgotten before every replica had heard of it."""
         now = asyncio.get_running_loop().time()
         for at, purge in self._told:
-            if at > now - _SETTLED:
+            if at > now - _SETTLED and purge not in self._waiting:
                 future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-                self._waiting.append(_Waiting(purge, self._log.version, future))
+                self._waiting[purge] = _Waiting(purge, self._log.version, future)
         self._told.clear()
         self._wake()
 
     def _collapse(self) -> None:
         """Too many wait: they are one of everything."""
-        first = self._waiting[0]
-        for one in self._waiting:
+        first = next(iter(self._waiting.values())).number
+        for one in self._waiting.values():
             _tell(one.told, told=False)
         self._waiting.clear()
+        everything = Purge(Kind.ALL)
+        self._purge(everything)
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        self._log.add(Purge(Kind.ALL))
-        self._apply(Purge(Kind.ALL))
-        self._waiting.append(_Waiting(Purge(Kind.ALL), first.number, future))
+        self._waiting[everything] = _Waiting(everything, first, future)
 
 
 def _tell(future: asyncio.Future[bool], *, told: bool) -> None:

@@ -19,6 +19,7 @@ from aiocache import RedisCache  # type: ignore[import-untyped]
 from aiocache.backends.redis import RedisBackend  # type: ignore[import-untyped]
 from aiocache.serializers import BaseSerializer  # type: ignore[import-untyped]
 
+from gateway.cache.background import end
 from gateway.state.availability import Availability
 from gateway.state.ports import Unavailable
 from gateway.state.redis_client import ERRORS, PATIENCE, Client, RedisTls, reason
@@ -69,6 +70,7 @@ class Backend:
         self._timeout = timeout
         #: Seconds for what nobody waits for.
         self._patience = max(PATIENCE, timeout)
+        self._calls: set[asyncio.Future[Any]] = set()
 
     async def get(self, key: bytes) -> bytes | None:
         """A value; None where there is none."""
@@ -104,6 +106,7 @@ class Backend:
 
     async def close(self) -> None:
         """Drop all connections."""
+        await end(self._calls)
         with suppress(*ERRORS, TimeoutError):
             async with asyncio.timeout(self._patience):
                 await self._client.close()
@@ -113,7 +116,7 @@ class Backend:
         if not self._availability.up:
             raise Unavailable(self._availability.why)
         try:
-            answer = await _within(call, within)
+            answer = await self._within(call, within)
         except Exception as error:  # noqa: BLE001 - whatever it is, callers go on without the second tier
             why = "timeout" if isinstance(error, TimeoutError) else reason(error)
             # One that is full answers, and what it has is worth as much as before.
@@ -125,33 +128,29 @@ class Backend:
         self._availability.succeeded()
         return answer
 
+    async def _within(self, call: Callable[[], Awaitable[_Answer]], seconds: float) -> _Answer:
+        """The call's result, or TimeoutError when the loop had that long to bring it.
 
-async def _within(call: Callable[[], Awaitable[_Answer]], seconds: float) -> _Answer:
-    """The call's result, or TimeoutError when the loop had that long to bring it."""
-    async with asyncio.timeout(None) as limit:
-        clock = _Clock(limit, seconds)
+        It is a task of its own: redis-py sends by asyncio.wait_for, in which Python 3.11 can lose a cancellation, and
+        neither this one's time nor a caller's leaving may depend on that.
+        """
+        loop = asyncio.get_running_loop()
+        task = asyncio.ensure_future(call())
+        self._calls.add(task)
+        task.add_done_callback(self._ended)
+        deadline = loop.time() + seconds
         try:
-            return await call()
+            await asyncio.wait([task], timeout=seconds)
+            late = loop.time() - deadline
+            if late > _LATE:
+                await asyncio.wait([task], timeout=min(late, seconds))
+            if not task.done():
+                raise TimeoutError
+            return task.result()
         finally:
-            clock.timer.cancel()
+            task.cancel()
 
-
-class _Clock:
-    """Ends a call after so many seconds, or later where the event loop was held up."""
-
-    def __init__(self, limit: asyncio.Timeout, seconds: float) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._limit = limit
-        self._seconds = seconds
-        self._deadline = self._loop.time() + seconds
-        self._spared = False
-        self.timer = self._loop.call_at(self._deadline, self._over)
-
-    def _over(self) -> None:
-        now = self._loop.time()
-        late = now - self._deadline
-        if late > _LATE and not self._spared:
-            self._spared = True
-            self.timer = self._loop.call_at(now + min(late, self._seconds), self._over)
-        else:
-            self._limit.reschedule(now)
+    def _ended(self, task: asyncio.Future[Any]) -> None:
+        self._calls.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever wanted it has gone

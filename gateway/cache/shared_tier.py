@@ -19,7 +19,7 @@ from secrets import token_bytes
 from time import monotonic, time
 from typing import Literal
 
-from gateway.cache.background import Background, Bug
+from gateway.cache.background import Background, Bug, end
 from gateway.cache.codec import NAMES, Garbage, Record, decode_names, encode_names, seal
 from gateway.cache.compression import Busy, Packing
 from gateway.cache.entry import Entry, Values
@@ -124,7 +124,7 @@ class RedisTier:
         """For /health."""
         if self.up:
             return "healthy", ""
-        waiting = f"; {self._bus.waiting} purges wait for it" if self._bus.waiting else ""
+        waiting = f"; purges waiting for it: {self._bus.waiting}" if self._bus.waiting else ""
         return (
             "degraded",
             f"redis cannot be asked ({self._availability.why}); each replica fetches for itself{waiting}",
@@ -143,10 +143,7 @@ class RedisTier:
 
     async def close(self) -> None:
         """End: what waits is written and turns are given back, if that takes no time to speak of."""
-        for task in self._keepers:
-            task.cancel()
-        if self._keepers:
-            await asyncio.wait(self._keepers)
+        await end(self._keepers)
         for turn in list(self._turns.held):
             self._work.spawn(turn.stop())
         await self._work.close(_LEAVE)

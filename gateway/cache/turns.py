@@ -16,6 +16,7 @@ from secrets import token_bytes
 from time import time
 from typing import Any, Final, Literal, NamedTuple
 
+from gateway.cache.background import end
 from gateway.cache.codec import IDENTITY
 from gateway.cache.entry import Entry
 from gateway.state.ports import Unavailable
@@ -155,8 +156,7 @@ class RedisTurn:
     async def stop(self) -> None:
         """End it with the process: what it was to store is stored no more."""
         self._turns.held.discard(self)
-        self._heart.cancel()
-        await asyncio.wait([self._heart])
+        await end([self._heart])
         await self._turns.end(self._place, self._token)
 
     async def _end(self, *, let_go: bool) -> None:
@@ -164,8 +164,7 @@ class RedisTurn:
             if not let_go:
                 await self._stored()
         finally:
-            self._heart.cancel()
-        await asyncio.wait([self._heart])
+            await end([self._heart])
         await self._turns.end(self._place, self._token, let_go=let_go)
 
     async def _live(self) -> None:

@@ -250,6 +250,28 @@ async def test_callers_who_leave_are_no_failures(replica: Open, server: RedisSer
     assert a.moves == []
 
 
+async def test_a_caller_who_leaves_is_gone_at_once_wherever_the_call_is(replica: Open) -> None:
+    """redis-py, with Python 3.11, loses a cancellation that comes while it sends."""
+    a = await replica()
+    for turns_of_the_loop in range(30):
+        caller = asyncio.create_task(a.find(b"key", NOTHING))
+        for _ in range(turns_of_the_loop):
+            await asyncio.sleep(0)
+        left = caller.cancel()
+        await asyncio.wait([caller], timeout=1)
+        assert caller.done()
+        assert caller.cancelled() == left
+
+
+async def test_it_can_end_at_any_moment(replica: Open) -> None:
+    for turns_of_the_loop in range(0, 60, 2):
+        a = await replica()
+        for _ in range(turns_of_the_loop):
+            await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            await a.close()
+
+
 # ---- ways to a server
 
 
