@@ -138,6 +138,15 @@ class Run:
         self.critical -= wanted.critical
         self.tell()
 
+    def finish(self, now: float) -> None:
+        """All are over."""
+        self.state, self.ended = "done", now
+
+    def stop(self, now: float) -> None:
+        """No more comes; nobody waits any longer."""
+        self.state, self.ended = "stopped", now
+        self.critical_over.set()
+
     def tell(self) -> None:
         """Let those go on who wait for the critical ones, if there is none left."""
         if not self.critical:

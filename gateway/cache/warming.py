@@ -112,6 +112,9 @@ class Warmer:
 
     async def stop(self) -> None:
         """End what is under way, at once."""
+        run = self._run
+        if run is not None and run.state == "running":
+            run.stop(self._clock())
         for task in self._tasks:
             task.cancel()
         if self._tasks:
@@ -130,13 +133,8 @@ class Warmer:
         try:
             while run.total > run.done + run.failed:  # more may come just as the last one ends
                 await run.queue.join()
-            run.state = "done"
-        except asyncio.CancelledError:
-            run.state = "stopped"
-            raise
+            run.finish(self._clock())
         finally:
-            run.ended = self._clock()
-            run.critical_over.set()
             for worker in workers:
                 worker.cancel()
             await asyncio.gather(*workers, return_exceptions=True)
