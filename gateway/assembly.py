@@ -18,6 +18,7 @@ from gateway.admin.ports import Ports
 from gateway.caching import Caching
 from gateway.control import Control, shown
 from gateway.entropy import Entropy
+from gateway.errands import Errands
 from gateway.errors import GatewayError
 from gateway.exchange import Exchange
 from gateway.faults import about
@@ -94,7 +95,7 @@ class Gateway:
         self._metrics = metrics
         self._health = health
         self._protection = Protection(metrics, health, log)
-        self._caching = Caching(metrics, health, log)
+        self._caching = Caching(metrics, health, log, Errands(INGRESS, self._serving).fetch)
         self._journal = Journal(metrics, log, access_log, self._protection)
         self._entropy = Entropy()
         self._lag = LoopLag(metrics.loop_lag)
@@ -102,6 +103,7 @@ class Gateway:
         self._breakers: dict[str, Breaker] = {}
         self._running: dict[str, _Running] = {}
         self._leaving: set[asyncio.Task[bool]] = set()
+        self._warming: asyncio.Task[None] | None = None
         #: Called when the admin API is told to drain.
         self.told_to_drain: Callable[[], None] = lambda: None
         self._control = Control(health, Scraper(metrics), self._ports(), log)
@@ -113,8 +115,10 @@ class Gateway:
         self._health.part("access_log", self._access_log.health)
         self._health.part("config", self._config_state)
         await self.apply(self.settings)
-        self._health.ready()
-        self._log.info("ready")
+        if self.settings.cache.warm is None:
+            self._ready()
+        else:
+            self._warming = asyncio.get_running_loop().create_task(self._warm())
 
     async def apply(self, settings: Settings) -> None:
         """Serve by these settings from the next request on.
@@ -156,10 +160,12 @@ class Gateway:
         self.settings = settings
         await self._control.settle(beside, settings)
         await self._protection.settle(sharing)
-        await self._caching.settle(tier, settings.cache)
+        await self._caching.settle(tier, settings)
 
     def begin_draining(self) -> None:
         """Readiness goes, and ingress tells its clients to go elsewhere; everything is still served."""
+        if self._warming is not None:
+            self._warming.cancel()
         self._health.draining()
         self._log.info("draining")
         if INGRESS in self._running:
@@ -181,6 +187,8 @@ class Gateway:
                 clean &= await running.listener.drain(deadline)
         for task in list(self._leaving):
             task.cancel()
+        if self._warming is not None:
+            self._warming.cancel()
         for upstream in self._upstreams.values():
             await upstream.pool.close()
         await self._caching.close()
@@ -192,6 +200,14 @@ class Gateway:
 
     # ---- inside
 
+    def _ready(self) -> None:
+        self._health.ready()
+        self._log.info("ready")
+
+    async def _warm(self) -> None:
+        await self._caching.warm(self.settings)
+        self._ready()
+
     def _ports(self) -> Ports:
         return Ports(
             operations.Breakers(self._breakers),
@@ -199,7 +215,13 @@ class Gateway:
             operations.Config(lambda: self.settings),
             operations.Process(self._health, lambda: self.told_to_drain()),  # noqa: PLW0108 - it is set later
             operations.Events(self._protection.events, self._log),
+            self._caching.operations(lambda: self.settings),
         )
+
+    def _serving(self) -> tuple[Snapshot, request_head.Interest] | None:
+        """By what ingress serves now."""
+        running = self._running.get(INGRESS)
+        return None if running is None else (running.pipeline.snapshot, running.listener.interest)
 
     def _build_upstreams(self, settings: Settings, upstreams: dict[str, Upstream]) -> None:
         """Fill in new upstreams, and the old ones where address, certificates and key are the same."""

@@ -123,7 +123,7 @@ class Cache:
             "up": tier.up(),
             "entries": None if size is None else len(size),
             "max_entries": None if size is None else bounds.entries,
-            "bytes": None if size is None else size.bytes,
+            "bytes": None if size is None else size.size,
             "max_bytes": None if size is None else bounds.max_bytes,
             "evictions": None if size is None else size.evictions,
             "hits": tier.found.hits,

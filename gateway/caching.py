@@ -5,8 +5,9 @@ What is stored belongs to keys, so it outlives reloads; a route whose key is mad
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from gateway.cache.asked import FIELDS, Reading
 from gateway.cache.commons import Commons
@@ -14,7 +15,11 @@ from gateway.cache.landing import Terms
 from gateway.cache.memory_store import MemoryStore
 from gateway.cache.shared_tier import RedisTier
 from gateway.cache.shelf import Shelf
+from gateway.cache.warm_list import Progress
+from gateway.cache.warming import Fetch, Warmer
 from gateway.cache.watch import Watch
+from gateway.cache_operations import Cache as Operations
+from gateway.cache_operations import warming_plan
 from gateway.faults import about
 from gateway.gate import Gate
 from gateway.pipeline import Shelf as AnyShelf
@@ -26,7 +31,7 @@ from gateway.settings.cache import CacheStore
 from gateway.settings.state import State
 from gateway.state.redis_client import RedisTls
 from gateway.state.redis_url import parse_redis_url
-from gateway.telemetry.cache import RouteCounts
+from gateway.telemetry.cache import CacheMetrics
 from gateway.telemetry.health import Health
 from gateway.telemetry.log import Log
 from gateway.telemetry.metrics import Metrics
@@ -34,6 +39,8 @@ from gateway.upstreams.forward import Way
 
 #: What flights may hold, of what the store may, and at least.
 _FLYING, _LEAST_FLYING = 4, 8 << 20
+#: Seconds between two lines about what could not be warmed.
+_TELL_AGAIN = 10.0
 #: The terms on which requests share a fetch where nothing is stored.
 _SHARES = Cache()
 
@@ -57,15 +64,19 @@ class _Tier:
 class Caching:
     """The parts, and the way from settings to them."""
 
-    def __init__(self, metrics: Metrics, health: Health, log: Log) -> None:
-        self._metrics = metrics
+    def __init__(self, metrics: Metrics, health: Health, log: Log, fetch: Fetch) -> None:
+        """`fetch` fetches for the cache what nobody has asked for yet."""
+        self.metrics = CacheMetrics()
         self._health = health
         self._log = log
         self.purges = PurgeLog()
         self.store = MemoryStore()
-        self.commons = Commons(self.store, self.purges, _LEAST_FLYING, log.bug)
+        self.commons = Commons(self.store, self.purges, _LEAST_FLYING, log.bug, self.metrics.memory)
+        self.metrics.watch_memory(self.store)
+        self.metrics.flights = self.commons.flying
+        metrics.watch("cache", self.metrics.families)
+        self.warmer = Warmer(fetch, self, log.bug)
         self._tier = _Tier(State(), CacheStore())
-        self._counts: dict[tuple[str, str], RouteCounts] = {}
 
     # ---- the second tier
 
@@ -93,10 +104,13 @@ class Caching:
             await made.tier.start()
         return made
 
-    async def settle(self, made: _Tier, settings: CacheStore) -> None:
+    async def settle(self, made: _Tier, settings: Settings) -> None:
         """Go on with this one, and let go of the other."""
-        self.store.resize(settings.entries, settings.max_bytes)
-        self.commons.budget.limit = max(_LEAST_FLYING, settings.max_bytes // _FLYING)
+        bounds = settings.cache
+        self.store.resize(bounds.entries, bounds.max_bytes)
+        self.commons.budget.limit = max(_LEAST_FLYING, bounds.max_bytes // _FLYING)
+        self.warmer.plan = warming_plan(settings)
+        self._forget_routes(settings)
         before, self._tier = self._tier, made
         if before is made:
             return
@@ -104,8 +118,10 @@ class Caching:
         self.commons.tell = None if made.tier is None else made.tier.tell
         if made.tier is None:
             self._health.forget("cache")
+            self.metrics.forget_redis()
         else:
             self._health.part("cache", made.tier.health)
+            self.metrics.watch_redis(made.tier.counts, partial(getattr, made.tier, "up"))
         if before.tier is not None:
             await before.tier.close()
 
@@ -114,11 +130,42 @@ class Caching:
         if made is not self._tier and made.tier is not None:
             await made.tier.close()
 
+    async def warm(self, settings: Settings) -> None:
+        """Fetch ahead what the config lists, at the start; comes back when the critical ones are there, or late."""
+        warm = settings.cache.warm
+        if warm is None or not warm.at_start:
+            return
+        self.warmer.warm()
+        if not await self.warmer.critical():
+            self._log.warning("cache_not_warm", hint="ready all the same: critical_wait is over, or some have failed")
+
+    def operations(self, settings: Callable[[], Settings]) -> Operations:
+        """The cache as the admin API asks for it."""
+        return Operations(self.commons, self.store, self.metrics, self.warmer, lambda: self._tier.tier, settings)
+
     async def close(self) -> None:
         """End everything that runs."""
+        await self.warmer.stop()
         await self.commons.close()
         if self._tier.tier is not None:
             await self._tier.tier.close()
+
+    def _forget_routes(self, settings: Settings) -> None:
+        listeners = {"ingress": settings.ingress, "egress": settings.egress}
+        kept = {(name, route.name) for name, one in listeners.items() if one is not None for route in one.routes}
+        for counts in self.metrics.routes():
+            if (counts.listener, counts.route) not in kept:
+                self.metrics.forget_route(counts.listener, counts.route)
+
+    # ---- what warming tells
+
+    def not_warmed(self, url: str, why: str) -> None:
+        """A URL has failed for good."""
+        self._log.limited("not_warmed", _TELL_AGAIN).warning("cache_not_warmed", url=url, reason=why)
+
+    def warmed(self, progress: Progress) -> None:
+        """A warming has come to its end."""
+        self._log.info("cache_warmed", done=progress.done, failed=progress.failed, seconds=round(progress.seconds, 3))
 
     def _moved(self, up: bool, why: str) -> None:
         if up:
@@ -163,5 +210,5 @@ class Caching:
         key = said.cache_key(f"{name}/{route.name}".encode())
         reading = Reading(key, said.sharing(), tags, said.body, said.credentials)
         terms = Terms(reading.sharing, said.leeway(), settings is not None, route.name)
-        counts = self._counts.setdefault((name, route.name), RouteCounts(name, route.name))
+        counts = self.metrics.route(name, route.name)
         return Shelf(reading, terms, way, caps, self.commons, counts, coalesces=coalesces)

@@ -49,8 +49,9 @@ MAY_IMPORT: dict[str, set[str]] = {
     "operations": {"admin", "policies", "rules", "settings", "state", "telemetry", "upstreams"},
     "cache_operations": {"admin", "cache", "rules", "settings", "telemetry"},
     "control": {"admin", "faults", "listeners", "settings", "telemetry"},
+    "errands": {"cache", "errors", "exchange", "pipeline", "policies", "rules"},
     "caching": {
-        "cache", "faults", "gate", "pipeline", "policies", "rules", "settings", "state", "telemetry", "upstreams",
+        "cache", "cache_operations", "faults", "gate", "pipeline", "policies", "rules", "settings", "state", "telemetry", "upstreams",
     },
     "protection": {"caps", "faults", "gate", "policies", "rules", "settings", "state", "telemetry"},
     "build": {
@@ -58,7 +59,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "faults",
     },
     "assembly": {
-        "admin", "build", "caching", "control", "entropy", "errors", "exchange", "faults", "listeners", "operations",
+        "admin", "build", "caching", "control", "errands", "entropy", "errors", "exchange", "faults", "listeners", "operations",
         "pipeline", "protection", "rules", "settings", "telemetry", "upstreams",
     },
     "lifecycle": {"assembly", "settings", "telemetry"},
@@ -76,6 +77,7 @@ ONLY_FOR: dict[str, set[str]] = {
     "cache_operations": {"assembly"},
     "protection": {"assembly"},
     "caching": {"assembly"},
+    "errands": {"assembly"},
     "lifecycle": {"cli"},
     "cli": {"__main__"},
 }

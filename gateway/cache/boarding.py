@@ -119,6 +119,7 @@ class Boarding:
             if flight.background and (flight.landed is None or flight.landed.status >= 500) and flight.entry is None:
                 commons.rests.put(key, True, ERROR, monotonic())
             flight.abandoned = flight.extend = None
+            flight.close()
             if commons.flights.get(key) is flight:
                 del commons.flights[key]
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from time import perf_counter
 from typing import Any
 
 from gateway.cache.entry import Entry, Values
 from gateway.cache.flight import Budget, Flight
 from gateway.cache.memory import Memory
-from gateway.cache.ports import SharedTier, Store
+from gateway.cache.ports import LookUps, SharedTier, Store
 from gateway.errors import GatewayError
 from gateway.rules.purge import Effect, Purge, PurgeLog, Subject
 from gateway.rules.vary import Names
@@ -34,10 +35,12 @@ class Commons:
         purges: PurgeLog,
         flying: int,
         log_bug: Callable[[str, BaseException], None],
+        look_ups: LookUps,
         shared: SharedTier | None = None,
     ) -> None:
         """`flying` is how many bytes of content flights hold together while they are to be stored."""
         self.store = store
+        self._look_ups = look_ups
         self.purges = purges
         self.shared = shared
         self.budget = Budget(flying)
@@ -52,6 +55,21 @@ class Commons:
         self.background = 0
         self._log_bug = log_bug
         self._tasks: set[asyncio.Task[None]] = set()
+
+    def find(self, key: bytes, values: Values) -> Entry | None:
+        """What the first tier has, counted."""
+        look_ups = self._look_ups
+        if look_ups.due():
+            began = perf_counter()
+            entry = self.store.find(key, values)
+            look_ups.observe(perf_counter() - began)
+        else:
+            entry = self.store.find(key, values)
+        if entry is None:
+            look_ups.misses += 1
+        else:
+            look_ups.hits += 1
+        return entry
 
     def flying(self) -> int:
         """Fetches under way."""

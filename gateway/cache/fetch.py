@@ -71,14 +71,14 @@ class _Nobody:
         """A body that is here already."""
 
 
-_NOBODY = _Nobody()
+NOBODY = _Nobody()
 
 
 def body_of(content: bytes) -> RequestBody:
     """A request's body that is here already."""
     if not content:
         return NO_BODY
-    body = RequestBody(_NOBODY)
+    body = RequestBody(NOBODY)
     body.feed(content)
     body.finish()
     return body
@@ -299,7 +299,7 @@ def _exchange(exchange: Exchange, kept: Pieces, content: bytes) -> Exchange:
     head = copy(exchange.head)
     head.kept = field_lines.without(kept, _EXPECT) if head.expects_continue else kept
     head.expects_continue = False
-    fetch = Exchange(exchange.listener, head, body_of(content), _NOBODY, exchange.peer, monotonic())
+    fetch = Exchange(exchange.listener, head, body_of(content), NOBODY, exchange.peer, monotonic())
     fetch.client = exchange.client
     fetch.host, fetch.proto = exchange.host, exchange.proto
     fetch.correlation_id, fetch.trace_id = exchange.correlation_id, exchange.trace_id

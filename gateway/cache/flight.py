@@ -70,8 +70,8 @@ class Flight:
 
     __slots__ = (
         "_base", "_budget", "_charged", "_parts", "_paused", "_readers", "_whole", "abandoned", "attempt",
-        "background", "closes_at", "complete", "entry", "error", "extend", "landed", "longest", "received", "renewed",
-        "seconds", "source", "stale", "storing", "trailers", "version",
+        "background", "closes_at", "complete", "entry", "error", "extend", "landed", "longest", "over", "received",
+        "renewed", "seconds", "source", "stale", "storing", "trailers", "version",
     )  # fmt: skip
 
     def __init__(
@@ -102,6 +102,8 @@ class Flight:
         #: Whether the body is held whole, to be stored.
         self.storing = True
         self.complete = False
+        #: The fetch has ended, and what was to be stored is.
+        self.over = False
         #: How long the upstream took, in seconds.
         self.seconds = 0.0
         self.received = 0
@@ -161,6 +163,11 @@ class Flight:
         self._tell()
         if not self._readers:
             self._release()
+
+    def close(self) -> None:
+        """The fetch has ended."""
+        self.over = True
+        self._tell()
 
     def hold_no_more(self) -> None:
         """The body is not going to be stored: what all have read may go."""
@@ -276,6 +283,11 @@ class Reader:
     async def landing(self) -> None:
         """Wait for something to answer with, or for his time to end."""
         while not self.flight.settled and not self.cut and not self.overdue:
+            await self._news()
+
+    async def end(self) -> None:
+        """Wait for the fetch to have ended, after its last byte."""
+        while not self.flight.over:
             await self._news()
 
     async def more(self) -> list[bytes]:

@@ -6,7 +6,7 @@ seconds.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from gateway.cache.entry import Entry, Values
@@ -78,3 +78,17 @@ class Counts(Protocol):
 
     def not_stored(self, why: Why) -> None:
         """Something fetched was not stored."""
+
+
+class LookUps(Protocol):
+    """Where look-ups of the first tier are counted, and some of them timed."""
+
+    hits: int
+    misses: int
+
+    def due(self) -> bool:
+        """Whether the next one is to be timed."""
+
+    @property
+    def observe(self) -> Callable[[float], None]:
+        """Takes its time, in seconds."""

@@ -87,7 +87,7 @@ class Shelf:
         if self._terms.keeps:
             key = self._reading.plain_key(exchange)
             if key is not None:
-                entry = self._store.find(key, head.values)
+                entry = self._commons.find(key, head.values)
                 if entry is None:
                     return False
                 now = time()
@@ -100,7 +100,7 @@ class Shelf:
         if head.method not in _READING:
             return False
         asked = exchange.asked = self._reading.read(exchange)
-        entry = self._store.find(asked.key, asked.values) if self._terms.keeps else None
+        entry = self._commons.find(asked.key, asked.values) if self._terms.keeps else None
         return entry is not None and self._answer_by(exchange, asked, entry) in _USABLE
 
     def _answer_by(self, exchange: Exchange, asked: Asked, entry: Entry) -> Use:
@@ -140,7 +140,7 @@ class Shelf:
             return await self._go_alone(exchange, asked, "request")
         missed: Forwarded = "uri-miss"
         for attempt in range(_TRIES):
-            entry = self._store.find(asked.key, asked.values) if self._terms.keeps else None
+            entry = self._commons.find(asked.key, asked.values) if self._terms.keeps else None
             if entry is None and self._terms.keeps and self._store.variants(asked.key):
                 missed = "vary-miss"
             use = Use.VALIDATE if entry is None else self._answer_by(exchange, asked, entry)
@@ -192,6 +192,45 @@ class Shelf:
     @property
     def _sharing(self) -> Sharing:
         return self._terms.sharing
+
+    async def fetch(self, exchange: Exchange, most: int) -> tuple[int, bool, str, bytes]:
+        """Have what answers this request stored, though nobody waits for it: status, whether it is, why not, content.
+
+        Of the content at least `most` bytes, where there are so many. Raises GatewayError.
+        """
+        asked = self._reading.read(exchange)
+        entry = self._commons.find(asked.key, asked.values)
+        if entry is not None and entry.fresh_until > time():
+            return entry.status, True, "", entry.body
+        reader = self._boarding.board(exchange, asked, entry, 1)
+        if reader is None:
+            return 0, False, "let-go", b""
+        if isinstance(reader, GatewayError):
+            raise reader
+        content, size = [], 0
+        try:
+            await reader.landing()
+            while parts := await reader.more():
+                if size <= most:
+                    content += parts
+                    size += sum(map(len, parts))
+            await reader.end()
+        finally:
+            reader.leave()
+        flight = reader.flight
+        if flight.error is not None:
+            raise flight.error
+        if flight.entry is not None:
+            return flight.entry.status, True, "", flight.entry.body
+        landed = flight.landed
+        if landed is None:
+            return 0, False, "let-go", b""
+        return (
+            landed.status,
+            self._commons.find(asked.key, asked.values) is not None,
+            _detail(landed),
+            b"".join(content),
+        )
 
     # ---- reading a flight
 

@@ -101,8 +101,8 @@ class Size(Protocol):
         """Stored responses."""
 
     @property
-    def bytes(self) -> int:
-        """What they take."""
+    def size(self) -> int:
+        """Bytes that they take."""
 
     @property
     def evictions(self) -> int:
@@ -229,7 +229,7 @@ class CacheMetrics:
             "gateway_cache_bytes",
             "Bytes that they take.",
             ("tier",),
-            [((name,), size.bytes) for name, size in sizes],
+            [((name,), size.size) for name, size in sizes],
         )
         yield Family(
             "counter",

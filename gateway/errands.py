@@ -1,0 +1,72 @@
+"""Requests of the gateway's own, to the caches of a listener's routes: what is to be there before anybody asks.
+
+They are made as a client's would be, so that they have the same keys: of the URL as clients call it, with the route's
+changes of fields, and with the correlation id and forwarding fields that every request gets. No rate limit counts
+them; caps do, for those count fetches. Assembly alone knows this.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from time import monotonic
+
+from gateway.cache.fetch import NOBODY
+from gateway.cache.shelf import Shelf
+from gateway.cache.warm_list import Headers
+from gateway.cache.warming import Fetched
+from gateway.errors import MalformedRequest, NoRoute
+from gateway.exchange import NO_BODY, Exchange
+from gateway.pipeline import Snapshot
+from gateway.policies.headers import HeadersGate
+from gateway.rules import request_head
+from gateway.rules.field_lines import COLON, END, Pieces
+from gateway.rules.request_head import Interest, Noted
+
+_HERE = "127.0.0.1"
+
+
+class Errands:
+    """Fetches URLs by way of a listener's routes."""
+
+    def __init__(self, listener: str, serving: Callable[[], tuple[Snapshot, Interest] | None]) -> None:
+        """`serving` gives what the listener serves by now; None while it does not."""
+        self._listener = listener
+        self._serving = serving
+
+    async def fetch(self, url: bytes, headers: Headers, most: int) -> Fetched:
+        """See `warming.Fetch`. Raises GatewayError."""
+        serving = self._serving()
+        if serving is None:
+            raise NoRoute
+        snapshot, interest = serving
+        exchange = self._exchange(url, headers, interest)
+        snapshot.stamp.open(exchange)
+        snapshot.address.open(exchange)
+        exchange.proto = url.partition(b":")[0].lower()
+        found = snapshot.router.find(exchange.head.match_path, b"GET")
+        if found.place < 0:
+            raise NoRoute
+        route = exchange.route = snapshot.routes[found.place]
+        if not isinstance(route.shelf, Shelf):
+            return Fetched(0, stored=False, why="no-cache")
+        for gate in route.gates:
+            if isinstance(gate, HeadersGate):
+                gate.check(exchange, exchange.started)
+        return Fetched(*await route.shelf.fetch(exchange, most))
+
+    def _exchange(self, url: bytes, headers: Headers, interest: Interest) -> Exchange:
+        kept: Pieces = []
+        noted: Noted = {}
+        authority = url.partition(b"://")[2].partition(b"/")[0]
+        for name, value in [(b"Host", authority), *headers]:
+            lower = name.lower()
+            if lower in interest.noted:
+                noted.setdefault(lower, []).append(value)
+            if lower not in interest.noted or lower in interest.passed_on:
+                kept += (name, COLON, value, END)
+        target = b"/" + url.partition(b"://")[2].partition(b"/")[2]
+        try:
+            head = request_head.read(b"GET", target, "1.1", kept, noted)
+        except request_head.Malformed as malformed:
+            raise MalformedRequest(f"Not a URL that could be asked for: {malformed}.") from None
+        return Exchange(self._listener, head, NO_BODY, NOBODY, _HERE, monotonic())
