@@ -99,6 +99,15 @@ def why(flag: Flag, asked: Asked) -> Explanation:
     return Explanation(flag.name, NO_RULE, because, tuple(parents), guards, tuple(tried))
 
 
+def plain(found: object) -> object:
+    """An explanation, or a part of one, as what JSON can say."""
+    if not isinstance(found, tuple):
+        return found
+    names = getattr(found, "_fields", None)
+    parts = [plain(one) for one in found]
+    return parts if names is None else dict(zip(names, parts, strict=True))
+
+
 def _checks(conditions: tuple[Condition, ...], asked: Asked) -> tuple[Check, ...]:
     """These up to the first that is not met."""
     found: list[Check] = []

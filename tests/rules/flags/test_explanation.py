@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from gateway.rules.flags import definition
 from gateway.rules.flags.bucket import PARTS, place
 from gateway.rules.flags.context import Context
-from gateway.rules.flags.explanation import Bucket, Check, DrawnVariant, Explanation, Tried, why
+from gateway.rules.flags.explanation import Bucket, Check, DrawnVariant, Explanation, Tried, plain, why
 
 DEFINE: dict[str, Any] = {
     "A": {
@@ -64,6 +65,22 @@ def test_what_stood_in_the_way() -> None:
     assert explained("E").because == "it is for nobody"
     found = explained("F", session="s")
     assert found.strategies == (Tried("rollout", False, (), Bucket("F", "userId", None, None, 25.0)),)
+
+
+def test_as_json_says_it() -> None:
+    found = plain(explained("F", user="u"))
+    stands = place("F", "u") / PARTS
+    on = stands < 25
+    bucket = {"group": "F", "stickiness": "userId", "who": "u", "place": stands, "below": 25.0}
+    assert json.loads(json.dumps(found)) == {
+        "flag": "F",
+        "answer": {"on": on, "reason": "SPLIT" if on else "DEFAULT", "variant": None},
+        "because": "strategy 1, rollout, is met" if on else "no strategy is met",
+        "prerequisites": [],
+        "guards": [],
+        "strategies": [{"strategy": "rollout", "met": on, "checks": [], "bucket": bucket}],
+        "variant": None,
+    }
 
 
 def test_a_variant_by_name_was_not_drawn() -> None:
