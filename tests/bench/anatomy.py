@@ -1,9 +1,9 @@
 """python -m tests.bench.anatomy: where a request's time goes inside the gateway, step by step, under wrk's load.
 
-The gateway runs as in the bench's first table (`--table full` or `limits` for the others) with a clock round each
-step. A step's own time is what it takes without the steps within it and without the clocks, which are measured, too.
-What is left of the process's CPU belongs to no step: the event loop, the kernel's part of reading and waiting, and
-the interpreter between the steps. Look at the shares; the clocks make small steps look larger than they are.
+The gateway runs as in the bench's first table (`--table full`, `limits` or `hits` for the others) with a clock round
+each step. A step's own time is what it takes without the steps within it and without the clocks, which are measured,
+too. What is left of the process's CPU belongs to no step: the event loop, the kernel's part of reading and waiting,
+and the interpreter between the steps. Look at the shares; the clocks make small steps look larger than they are.
 """
 
 from __future__ import annotations
@@ -30,6 +30,11 @@ STEPS = {
         "gateway.listeners.request_reader:RequestReader.on_headers_complete",
         "gateway.rules.request_head:read",
     ),
+    "from one step to the next": (
+        "gateway.listeners.client_connection:ClientConnection.work",
+        "gateway.pipeline:Pipeline.begin",
+        "gateway.pipeline:Pipeline._finish",
+    ),
     "correlation id and trace": ("gateway.policies.correlation:Stamp.open",),
     "the client's address": ("gateway.policies.trusted_proxies:ClientAddress.open",),
     "the route": ("gateway.rules.routing:Router.find",),
@@ -40,6 +45,10 @@ STEPS = {
         "gateway.rules.breaker:Circuit.answered",
         "gateway.rules.breaker:Circuit.record",
     ),
+    "the cache's key": ("gateway.cache.asked:Reading.plain_key", "gateway.cache.asked:Reading.read"),
+    "what is stored is found": ("gateway.cache.memory_store:MemoryStore.find",),
+    "it is fresh, and may answer": ("gateway.cache.shelf:Shelf.answer",),
+    "its head is written": ("gateway.cache.answer:fresh", "gateway.cache.answer:stored"),
     "a connection from the pool and back, its deadlines": (
         "gateway.upstreams.pool:Pool.take",
         "gateway.upstreams.pool:Pool.give_back",
@@ -50,7 +59,7 @@ STEPS = {
         "gateway.upstreams.connection:UpstreamConnection.data_received",
         "gateway.upstreams.response_reader:ResponseReader.on_headers_complete",
     ),
-    "the response is written anew": ("gateway.upstreams.relay:_announce",),
+    "the response is written anew": ("gateway.upstreams.relay:announce",),
     "it is sent (the kernel delivers to the client)": ("gateway.listeners.client_connection:ClientConnection.write",),
     "counts and histograms": (
         "gateway.telemetry.counters:RouteMetrics.end",
@@ -71,14 +80,15 @@ CONFIG = """
 ingress:
   bind: 127.0.0.1:{port}
   routes:
-    - {{path: /**, upstream: app{limits}}}
+    - {{path: /**, upstream: app{more}}}
 upstreams:
   app: {{url: "http://127.0.0.1:{origin}"}}
 metrics: false
 admin: false
 log: {{access: {access}}}
 """
-LIMITS = ", rate_limit: [{limit: 1000000/s}, {limit: 1000000/s, by: ip}], in_flight: 1000"
+RATES = ", rate_limit: [{limit: 1000000/s}, {limit: 1000000/s, by: ip}]"
+MORE = {"plain": "", "full": "", "limits": RATES + ", in_flight: 1000", "hits": RATES + ", cache: {ttl: 1h}"}
 
 PORT, ORIGIN_PORT = 7480, 7481
 LINE = re.compile(r"^anatomy (\d+) (.*)$", re.MULTILINE)
@@ -135,9 +145,8 @@ def measure(table: str, seconds: int) -> list[tuple[str, float, float]]:
         (directory / "config").mkdir()
         (directory / "origin.conf").write_text(ORIGIN.format(dir=name, port=ORIGIN_PORT, body="x" * 1024))
         config = directory / "config" / "gateway.yaml"
-        limits = LIMITS if table == "limits" else ""
         access = "true" if table == "full" else "false"
-        config.write_text(CONFIG.format(port=PORT, origin=ORIGIN_PORT, limits=limits, access=access))
+        config.write_text(CONFIG.format(port=PORT, origin=ORIGIN_PORT, more=MORE[table], access=access))
         with (directory / "out").open("wb") as out, (directory / "err").open("wb") as err:
             origin = subprocess.Popen(["taskset", "-c", "1", "nginx", "-c", f"{name}/origin.conf"], stderr=err)
             watched_gateway = subprocess.Popen(
@@ -147,6 +156,8 @@ def measure(table: str, seconds: int) -> list[tuple[str, float, float]]:
             )
             try:
                 while b'"ready"' not in (directory / "err").read_bytes():
+                    if watched_gateway.poll() is not None:
+                        raise SystemExit((directory / "err").read_text())
                     time.sleep(0.1)
                 load(1)
                 watched_gateway.send_signal(signal.SIGUSR1)
@@ -185,7 +196,7 @@ def load(seconds: int) -> int:
 def main() -> int:
     """Print a table."""
     parser = argparse.ArgumentParser(prog="python -m tests.bench.anatomy", description="Where a request's time goes.")
-    parser.add_argument("--table", choices=("plain", "full", "limits"), default="plain")
+    parser.add_argument("--table", choices=tuple(MORE), default="plain")
     parser.add_argument("--seconds", type=int, default=5)
     parser.add_argument("--watched", help=argparse.SUPPRESS)
     asked = parser.parse_args()
