@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from gateway.cache.warm_list import Headers, Job, Plan, Progress, Rank, Run, Wanted, shown
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, RequestError
 from gateway.rules import sitemap
 
 #: Seconds before a second try; each further pause is twice as long, up to the longest. Half of it is left to chance.
@@ -175,7 +175,7 @@ class Warmer:
         except TimeoutError:
             return "no answer in time", True
         except GatewayError as error:
-            return error.slug, True
+            return error.slug, not isinstance(error, RequestError)
         except OSError as error:
             return error.strerror or type(error).__name__, True
         if fetched.status >= 500 or fetched.status == _TOO_MANY:

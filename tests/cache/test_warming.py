@@ -10,7 +10,7 @@ import pytest
 from gateway.cache import warming
 from gateway.cache.warm_list import FAILURES, Failure, Headers, Plan, Progress, Wanted
 from gateway.cache.warming import Fetched, Warmer
-from gateway.errors import ConnectFailed
+from gateway.errors import ConnectFailed, NoRoute
 from gateway.rules.sitemap import LARGEST
 
 pytestmark = pytest.mark.usefixtures("no_leaked_tasks")
@@ -183,6 +183,15 @@ async def test_what_fails_is_told_without_its_query(answer: Fetched | Exception,
     assert running.journal.failed == [("https://shop.example/a", why)]
     assert (progress.done, progress.failed, progress.left) == (0, 1, 0)
     assert running.journal.ended == [progress]
+
+
+@pytest.mark.parametrize(
+    "lasting", [Fetched(404, stored=False), Fetched(200, stored=False, why="private"), NoRoute()]
+)
+async def test_what_does_not_pass_is_not_tried_again(lasting: Fetched | Exception) -> None:
+    site = Site({SITE + b"/a": [lasting]})
+    assert (await Warming(site, Plan(retries=5)).to_its_end(wanted("/a"))).failed == 1
+    assert len(site.asked) == 1
 
 
 async def test_only_the_last_failures_are_kept() -> None:

@@ -14,7 +14,7 @@ from gateway.telemetry.metrics import HistogramFamily, Labels, Metrics, Number
 class Holding:
     """A store of a known size."""
 
-    bytes = 4096
+    size = 4096
     evictions = 7
 
     def __len__(self) -> int:

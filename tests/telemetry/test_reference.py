@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 from gateway.protection import Protection
+from gateway.telemetry.cache import CacheMetrics
 from gateway.telemetry.health import Health
 from gateway.telemetry.log import Log
 from gateway.telemetry.metrics import Metrics
@@ -17,6 +18,7 @@ def test_the_page_has_every_metric_with_its_labels(tmp_path: Path) -> None:
     metrics = Metrics()
     with (tmp_path / "log").open("wb") as file:
         Protection(metrics, Health(), Log(file))
+    metrics.watch("cache", CacheMetrics().families)
     there = {
         family.name + ("{" + ",".join(family.labels) + "}" if family.labels else "") for family in metrics.snapshot()
     }
