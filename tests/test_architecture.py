@@ -74,7 +74,7 @@ ONLY_FOR: dict[str, set[str]] = {
     "build": {"assembly"},
     "control": {"assembly"},
     "operations": {"assembly"},
-    "cache_operations": {"assembly"},
+    "cache_operations": {"assembly", "caching"},
     "protection": {"assembly"},
     "caching": {"assembly"},
     "errands": {"assembly"},
