@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from math import inf
 from typing import TypeVar
 
 import zstandard
@@ -21,12 +22,17 @@ from gateway.rules import field_lines
 _THREADS = 2
 #: Values that wait for a thread; more are refused.
 _WAITING = 64
+#: Bytes of a value that is worth a thread.
+_LARGE = 100 * 1024
 #: Where not even so much is gained, bytes stay as they are.
 _WORTH = 0.9
 #: zstd's own default is 3; 1 takes half the time and gives a tenth less.
 _LEVEL = 1
 #: Bytes that a value may have when it is no longer compressed.
 _LARGEST = 256 * 1024 * 1024
+
+#: Where a record's kind stands.
+_KIND = 8
 
 _Result = TypeVar("_Result")
 
@@ -38,22 +44,22 @@ class Busy(Exception):
 class Packing:
     """Entries to records and back. `close` it."""
 
-    def __init__(self, compress_over: int) -> None:
-        """Values of more bytes than this are compressed."""
-        self._over = compress_over
+    def __init__(self, compress_over: int | None) -> None:
+        """Content of more bytes than this is compressed; None is never."""
+        self._over = inf if compress_over is None else compress_over
         self._threads = ThreadPoolExecutor(_THREADS, "cache")
         self._at_work = 0
 
     async def pack(self, entry: Entry, version: int, epoch: bytes, stamp: bytes) -> bytes:
         """A record's bytes. Raises Busy."""
-        if len(entry.body) <= self._over:
+        compress = len(entry.body) > self._over and b"content-encoding" not in field_lines.names(entry.kept)
+        if not compress and len(entry.body) <= _LARGE:
             return codec.seal(Record(ENTRY, epoch, stamp, codec.encode(entry, version)))
-        compress = b"content-encoding" not in field_lines.names(entry.kept)
         return await self._in_thread(lambda: _pack(entry, version, epoch, stamp, compress=compress))
 
     async def unpack(self, data: bytes) -> tuple[Record, Entry | None]:
         """A record, and its entry if it is one. Raises Busy, and Garbage."""
-        if len(data) <= self._over:
+        if len(data) <= _LARGE and data[_KIND : _KIND + 1] != COMPRESSED:
             return _unpack(data)
         return await self._in_thread(lambda: _unpack(data))
 

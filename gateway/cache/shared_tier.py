@@ -86,7 +86,7 @@ class RedisTier:
         moved: Moved,
         bug: Bug,
         *,
-        compress_over: int = 100 * 1024,
+        compress_over: int | None = 100 * 1024,
     ) -> None:
         """Times are seconds. `name` is what all replicas of a gateway have in common.
 

@@ -60,6 +60,16 @@ async def test_what_gains_nothing_is_left_alone(packing: Packing, body: bytes, c
     assert same(found, stored)
 
 
+async def test_where_it_is_off_nothing_is_compressed() -> None:
+    packing = Packing(None)
+    stored = entry(body=LARGE)
+    record, found = await packing.unpack(await packing.pack(stored, 0, EPOCH, STAMP))
+    packing.close()
+    assert record.kind == ENTRY
+    assert found is not None
+    assert same(found, stored)
+
+
 async def test_names_are_no_entry(packing: Packing) -> None:
     data = codec.seal(Record(NAMES, EPOCH, STAMP, codec.encode_names([(b"accept",)])))
     record, found = await packing.unpack(data)

@@ -357,3 +357,24 @@ async def _believe(steps: list[tuple[str, int]]) -> None:
             since = other.bus.here(shared)
             assert since is not None
             assert other.log.hit(subject, since) is Effect.NONE
+
+
+async def test_a_purge_that_still_waits_is_held_against_what_others_stored_meanwhile() -> None:
+    """Here it came before a purge of another's; in the shared order it will come after it."""
+    server = Server()
+    here, there = Node(server), Node(server)
+    for node in (here, there):
+        await node.bus.exchange(server.run)
+    there.bus.publish(SPORT)
+    await there.bus.exchange(server.run)
+    shared = there.bus.there(there.log.version)  # of what is fetched there now
+    assert shared == 1
+    here.bus.publish(TAGGED)
+    for message in here.lost:
+        here.bus.heard(message)
+    subject = Subject(b"key", b"", b"", frozenset(NEWS))
+    for _ in range(2):
+        since = here.bus.here(shared)
+        assert since is not None
+        assert here.log.hit(subject, since) is Effect.HARD
+        await here.bus.exchange(server.run)

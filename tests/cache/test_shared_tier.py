@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from pathlib import Path
 
@@ -300,6 +301,16 @@ async def test_tls_and_a_password(tmp_path: Path, replica: Open) -> None:
         front = TlsFront(server, authority.server("localhost"))
         await both_ways(f"rediss://:pass@localhost:{front.port}", replica, RedisTls(ca=str(authority.file)))
         front.close()
+
+
+async def test_a_user_who_may_do_what_the_page_says_and_nothing_else(replica: Open) -> None:
+    page = (Path(__file__).parents[2] / "config/reference/state.md").read_text()
+    commands = [f"+{name.lower()}" for name in re.findall(r"`(EVAL [A-Z \n]+)`", page)[0].split()]
+    with RedisServer(requirepass="pass") as server:
+        with server.client(password="pass") as client:
+            rights = ["on", ">word", "~{gateway}:*", "&{gateway}:*", *commands]
+            client.execute_command("ACL", "SETUSER", "gw", "resetchannels", *rights)
+        await both_ways(f"redis://gw:word@127.0.0.1:{server.port}", replica)
 
 
 async def test_a_sentinel(server: RedisServer, replica: Open) -> None:

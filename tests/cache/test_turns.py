@@ -5,12 +5,13 @@ from __future__ import annotations
 import asyncio
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Awaitable
 
 import pytest
 
-from gateway.cache import turns
+from gateway.cache import codec, turns
 from gateway.cache.entry import Entry
 from gateway.cache.turns import RedisTurn
 from tests.cache.entries import fields
@@ -19,7 +20,7 @@ from tests.support.redis import RedisServer
 
 HOLDER = """
 import asyncio, sys
-from gateway.cache import turns
+from gateway.cache import codec, turns
 from tests.cache.replicas import NOTHING, Replica
 
 async def hold():
@@ -104,6 +105,24 @@ async def test_who_waits_hears_soon(replica: Open) -> None:
     _, found = await waiting
     assert isinstance(found, Entry)
     assert time.monotonic() - began < 3 * 1.5 * turns.SLOWEST
+
+
+async def test_nobody_is_told_before_it_is_stored(replica: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    a, b = await replica(), await replica()
+    encode, go_on = codec.encode, threading.Event()
+
+    def slowly(*arguments: object) -> bytes:
+        go_on.wait(10)
+        return encode(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(codec, "encode", slowly)
+    turn = await mine(a)
+    a.put(a.fetched(body=bytes(200_000)), NOTHING)
+    turn.done()
+    waiting = asyncio.create_task(b.turn(b"key", NOTHING, 5))
+    await asyncio.sleep(0.2)
+    go_on.set()
+    assert isinstance(await waiting, Entry)
 
 
 async def test_what_is_nobody_elses_lets_all_go(replica: Open) -> None:
