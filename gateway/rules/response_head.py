@@ -17,6 +17,8 @@ _KEEP_ALIVE_TIMEOUT = re.compile(rb"\btimeout\s*=\s*(\d{1,6})")
 _CONTROLS = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 _USUAL = frozenset({b"OK", b"", b"Created", b"No Content", b"Found", b"Not Modified", b"Bad Request", b"Not Found"})
 _LENGTH = frozenset({b"content-length"})
+_USUAL_CONNECTION = [b"keep-alive"]
+_USUAL_LINE = b"HTTP/1.1 200 OK\r\n"
 _NO_BODY = frozenset({204, 304})
 _CLOSE = b"Connection: close\r\n"
 _KEEP_ALIVE = b"Connection: keep-alive\r\n"
@@ -124,7 +126,7 @@ def _read_connection(head: ResponseHead, noted: Noted, version: str) -> None:
     head.keep_alive = version == "1.1" and not head.until_close
     head.idle_limit = None
     connection = noted.get(b"connection")
-    if connection is not None:
+    if connection is not None and not (connection == _USUAL_CONNECTION and version == "1.1"):  # which says nothing
         options, listed = hop_by_hop.options(connection)
         if b"close" in options:
             head.keep_alive = False
@@ -141,7 +143,7 @@ def _read_connection(head: ResponseHead, noted: Noted, version: str) -> None:
 
 def status_line(status: int, reason: bytes) -> bytes:
     """A response's first line."""
-    return b"HTTP/1.1 %d %b\r\n" % (status, reason)
+    return _USUAL_LINE if status == 200 and reason == b"OK" else b"HTTP/1.1 %d %b\r\n" % (status, reason)
 
 
 def connection_line(*, keep_alive: bool, http10: bool) -> bytes:

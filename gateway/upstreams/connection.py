@@ -216,7 +216,8 @@ class UpstreamConnection(asyncio.Protocol):
         self.idle_limit = response.idle_limit if response is not None else None
         self._upload_source = self._exchange = None
         self.reader.rest()
-        self.resume_reading()
+        if self._read_paused:
+            self.resume_reading()
 
     def dismiss(self) -> None:
         """The exchange is over and this is of no more use: close at once, and hold nothing of it."""

@@ -204,9 +204,9 @@ class Pool:
             self.give_back(connection, monotonic())
 
     def _fit(self, connection: UpstreamConnection, now: float) -> bool:
-        limit = self.limits.idle
-        if connection.idle_limit is not None:
-            limit = min(limit, max(connection.idle_limit - _MARGIN, connection.idle_limit / 2))
+        limit, told = self.limits.idle, connection.idle_limit
+        if told is not None:
+            limit = min(limit, max(told - _MARGIN, told / 2))
         return now - connection.idle_since < limit and now < connection.expires
 
     def _may_be_stale(self, connection: UpstreamConnection, now: float) -> bool:

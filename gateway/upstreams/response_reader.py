@@ -170,12 +170,16 @@ class ResponseReader:
                 self.trailers.append((name, value))
             return
         lower = name.lower()
-        if lower not in self._interest.noted:
-            self._kept += (name, COLON, value, END)
-        else:
-            self._noted.setdefault(lower, []).append(value)
-            if lower in self._interest.passed_on:
-                self._kept += (name, COLON, value, END)
+        interest = self._interest
+        if lower in interest.noted:
+            noted = self._noted
+            if lower in noted:
+                noted[lower].append(value)
+            else:
+                noted[lower] = [value]
+            if lower not in interest.passed_on:
+                return
+        self._kept += (name, COLON, value, END)
 
     def on_headers_complete(self) -> None:
         """A head is whole: an informational one passes by, the final one wakes who waits for it."""
