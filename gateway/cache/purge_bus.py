@@ -65,13 +65,14 @@ class _Waiting(NamedTuple):
 class PurgeBus:
     """One replica's end. `exchange` with the server again and again, and `heard` what is published."""
 
-    def __init__(self, prefix: bytes, log: Log, apply: Callable[[Purge], object], wake: Callable[[], None]) -> None:
-        """`apply` is given others' purges, for this process's memory; `wake` wants an `exchange` soon."""
+    def __init__(self, prefix: bytes, log: Log, apply: Callable[[Purge], object]) -> None:
+        """`apply` is given others' purges, for this process's memory."""
         self._keys = (prefix + b"epoch", prefix + b"purges")
         self.channel = prefix + b"purged"
         self._log = log
         self._apply = apply
-        self._wake = wake
+        #: Is called when an `exchange` should be soon.
+        self.wake: Callable[[], None] = _nobody
         #: Tells this replica's messages from the others'.
         self._instance = token_bytes(6).hex()
         #: Empty until the server has been asked for the first time.
@@ -114,7 +115,7 @@ class PurgeBus:
         self._waiting[purge] = _Waiting(purge, self._log.version, told)
         if len(self._waiting) > MOST:
             self._collapse()
-        self._wake()
+        self.wake()
         return told
 
     @property
@@ -150,7 +151,7 @@ class PurgeBus:
         if shared == self._known + 1:
             self._take(shared, text)
         elif shared > self._known:
-            self._wake()
+            self.wake()
         elif (shared, text) not in self._seen:
             # A server that took over has lost some, and numbers on from there.
             self._purge(_read(text))
@@ -213,7 +214,7 @@ class PurgeBus:
             self._told.append((now, one.purge))
             self._seen.append((shared, text))
             if shared != self._known + 1:
-                self._wake()  # others' came between; it is learned with them
+                self.wake()  # others' came between; it is learned with them
             elif one.number > self._ours[-1]:
                 self._step(shared, one.number)
             else:
@@ -229,7 +230,7 @@ class PurgeBus:
                 future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
                 self._waiting[purge] = _Waiting(purge, self._log.version, future)
         self._told.clear()
-        self._wake()
+        self.wake()
 
     def _collapse(self) -> None:
         """Too many wait: they are one of everything."""
@@ -241,6 +242,10 @@ class PurgeBus:
         self._purge(everything)
         future: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         self._waiting[everything] = _Waiting(everything, first, future)
+
+
+def _nobody() -> None:
+    """Nobody is there yet to be woken."""
 
 
 def _tell(future: asyncio.Future[bool], *, told: bool) -> None:

@@ -3,28 +3,24 @@
 A resource's record is its response, or the lists of names by which its responses differ, which then are records of
 their own. What is read is believed when it is whole, was asked for, and is of an epoch whose purges are known; then
 those purges are held against it that came after it. Every key ends by itself.
-
-One task keeps the tier: while the server is there it asks for purges, while it is gone it tries for it; before it is
-up again its purges are known here, and ours there. Another listens. Nothing raises for their sake.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from contextlib import aclosing
 from dataclasses import dataclass
-from random import random
 from secrets import token_bytes
 from time import monotonic, time
 from typing import Literal
 
-from gateway.cache.background import Background, Bug, end
+from gateway.cache.background import Background, Bug
 from gateway.cache.codec import NAMES, Garbage, Record, decode_names, encode_names, seal
 from gateway.cache.compression import Busy, Packing
 from gateway.cache.entry import Entry, Values
+from gateway.cache.keeper import Keeper
 from gateway.cache.places import MOST_LISTS, Places
-from gateway.cache.purge_bus import POLL, PurgeBus
+from gateway.cache.purge_bus import PurgeBus
 from gateway.cache.redis_backend import Backend
 from gateway.cache.turns import RedisTurn, Turns
 from gateway.rules import vary
@@ -32,7 +28,7 @@ from gateway.rules.purge import Effect, Purge, PurgeLog
 from gateway.rules.vary import Names
 from gateway.state.availability import Availability, Moved
 from gateway.state.ports import Unavailable
-from gateway.state.redis_client import RedisTls, reason
+from gateway.state.redis_client import RedisTls
 from gateway.state.redis_url import RedisUrl
 
 #: Seconds that anything stays there at most. What nobody renews in a week is no loss.
@@ -44,12 +40,8 @@ _VALIDATED = (3600, 24 * 3600)
 _QUEUE, _QUEUE_BYTES, _WRITERS = 1000, 32 * 1024 * 1024, 4
 #: Bytes of a value; a larger one would take longer to come than anybody waits.
 _LARGEST = 4 * 1024 * 1024
-#: Seconds between two tries to listen: at first, and at most.
-_AGAIN, _SLOWEST = 0.1, 5.0
 #: Seconds that leaving may take.
 _LEAVE = 0.5
-#: What an answer that no Redis gives may raise.
-_NONSENSE = (ValueError, TypeError, LookupError)
 
 
 @dataclass(slots=True)
@@ -103,13 +95,9 @@ class RedisTier:
         self._work = Background("cache.shared_tier", bug)
         self._turns = Turns(self._backend.run, lambda: self.up, self._work.spawn)
         self._log = log
-        self._wake = asyncio.Event()
-        self._bus = PurgeBus(self._places.prefix, log, apply, self._wake.set)
+        self._bus = PurgeBus(self._places.prefix, log, apply)
+        self._keeper = Keeper(self._backend, self._bus, self._availability, bug)
         self._moved = moved
-        self._bug = bug
-        #: Why it last had to listen anew.
-        self.deaf = ""
-        self._keepers: list[asyncio.Task[None]] = []
         #: The last writing of a resource that is not over.
         self._writing: dict[bytes, asyncio.Task[None]] = {}
         self._waiting = self._waiting_bytes = 0
@@ -132,18 +120,11 @@ class RedisTier:
 
     async def start(self) -> None:
         """Connect; return when it is up, or after up to 3 s when it is not there."""
-        try:
-            await self._return()
-        except Unavailable as error:
-            self._availability.started(str(error))
-        else:
-            self._availability.started("")
-        loop = asyncio.get_running_loop()
-        self._keepers = [loop.create_task(self._keep()), loop.create_task(self._listen())]
+        await self._keeper.start()
 
     async def close(self) -> None:
         """End: what waits is written and turns are given back, if that takes no time to speak of."""
-        await end(self._keepers)
+        await self._keeper.close()
         for turn in list(self._turns.held):
             self._work.spawn(turn.stop())
         await self._work.close(_LEAVE)
@@ -317,75 +298,9 @@ class RedisTier:
         if self._writing.get(entry.subject.key) is task:
             del self._writing[entry.subject.key]
 
-    # ---- keeping
-
     def _changed(self, up: bool, why: str) -> None:
-        self._wake.set()
+        self._keeper.look()
         self._moved(up, why)
-
-    async def _keep(self) -> None:
-        while True:
-            try:
-                await (self._live() if self.up else self._try_again())
-            except Exception as error:  # noqa: BLE001 - a bug; the task must not end by it
-                self._bug("cache.shared_tier", error)
-                await asyncio.sleep(POLL)
-
-    async def _live(self) -> None:
-        try:
-            async with asyncio.timeout(POLL):
-                await self._wake.wait()
-        except TimeoutError:
-            pass
-        self._wake.clear()
-        if not self.up:
-            return
-        try:
-            await self._bus.exchange(self._backend.run)
-        except Unavailable:
-            await asyncio.sleep(_AGAIN)
-        except _NONSENSE as error:
-            self._availability.failed(1, f"an answer that makes no sense ({type(error).__name__})")
-            await asyncio.sleep(_AGAIN)
-
-    async def _try_again(self) -> None:
-        await asyncio.sleep(self._availability.wait)
-        permit = self._availability.admit()
-        if permit is None:
-            return  # a timer may be a little early
-        try:
-            await self._return()
-        except Unavailable as error:
-            self._availability.probed(permit, str(error))
-        else:
-            self._availability.probed(permit, "")
-
-    async def _return(self) -> None:
-        """All that has to be done before it is up: know its purges, and tell it ours."""
-        try:
-            await self._bus.exchange(self._backend.try_again)
-        except _NONSENSE as error:
-            raise Unavailable(f"an answer that makes no sense ({type(error).__name__})") from None
-
-    async def _listen(self) -> None:
-        pause = _AGAIN
-        while True:
-            if self.up:
-                try:
-                    async with aclosing(self._backend.messages(self._bus.channel)) as messages:
-                        async for message in messages:
-                            pause = _AGAIN
-                            self._hear(message)
-                except Exception as error:  # noqa: BLE001 - whatever it is, purges are asked for meanwhile
-                    self.deaf = reason(error)
-            await asyncio.sleep(pause * (0.5 + random()))  # noqa: S311 - jitter
-            pause = min(2 * pause, _SLOWEST) if self.up else _AGAIN
-
-    def _hear(self, message: bytes) -> None:
-        if message:
-            self._bus.heard(message)
-        else:
-            self._wake.set()  # what was published before it listened
 
 
 def lasts(entry: Entry, now: float) -> int:

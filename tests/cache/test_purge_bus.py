@@ -28,7 +28,7 @@ purges = st.builds(
 
 async def deaf(replica: Replica) -> None:
     """Have it hear no message from now on."""
-    await end([replica._keepers.pop()])
+    await end([replica._keeper.tasks.pop()])
 
 
 async def test_a_purge_reaches_all_within_a_second(replica: Open) -> None:
@@ -230,7 +230,7 @@ async def test_listening_goes_on_when_its_connection_breaks(replica: Open, serve
         await until(lambda: client.pubsub_numsub("{gateway}:cache:purged")[0][1] == 2)
         client.execute_command("CLIENT", "KILL", "TYPE", "pubsub")
         await until(lambda: client.pubsub_numsub("{gateway}:cache:purged")[0][1] == 2)
-    assert b.deaf
+    assert b._keeper.deaf
     a.tell(TAGGED)
     await until(lambda: b.applied)
 
@@ -286,7 +286,7 @@ class Node:
         self.server = server
         self.log = PurgeLog()
         self.lost: list[bytes] = []
-        self.bus = PurgeBus(b"p:", self.log, lambda _: None, lambda: None)
+        self.bus = PurgeBus(b"p:", self.log, lambda _: None)
         server.listeners.append(self.lost.append)
 
 

@@ -292,7 +292,7 @@ async def both_ways(url: str, replica: Open, tls: RedisTls | None = None) -> Non
     assert await a.told(5)
     await until(lambda: TAGGED in b.applied)
     assert await b.body(values=DE) is None
-    assert (a.deaf, b.deaf) == ("", "")
+    assert (a._keeper.deaf, b._keeper.deaf) == ("", "")
 
 
 async def test_tls_and_a_password(tmp_path: Path, replica: Open) -> None:
