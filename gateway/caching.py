@@ -26,12 +26,12 @@ from gateway.pipeline import Shelf as AnyShelf
 from gateway.policies import cache, coalesce
 from gateway.policies.cache import Cache
 from gateway.rules.purge import PurgeLog
-from gateway.settings import Listener, Settings
+from gateway.settings import Listener, Route, Settings
 from gateway.settings.cache import CacheStore
 from gateway.settings.state import State
 from gateway.state.redis_client import RedisTls
 from gateway.state.redis_url import parse_redis_url
-from gateway.telemetry.cache import CacheMetrics
+from gateway.telemetry.cache import CacheMetrics, RouteCounts
 from gateway.telemetry.health import Health
 from gateway.telemetry.log import Log
 from gateway.telemetry.metrics import Metrics
@@ -188,7 +188,10 @@ class Caching:
         found = [self._shelf(name, listener, place, way, caps[place]) for place, way in enumerate(ways)]
         if all(shelf is None for shelf in found):
             return list(found)
-        return [shelf or Watch(way, self.commons) for shelf, way in zip(found, ways, strict=True)]
+        return [
+            shelf or Watch(way, self.commons, self._carrier(name, listener, place, way, caps[place]))
+            for place, (shelf, way) in enumerate(zip(found, ways, strict=True))
+        ]
 
     def fields_read(self, listener: Listener) -> frozenset[bytes]:
         """The request fields that a listener's caches read."""
@@ -205,10 +208,28 @@ class Caching:
         coalesces = coalesce.resolve(listener, route, settings)
         if settings is None and not coalesces:
             return None
+        counts = self.metrics.route(name, route.name)
+        return self._made(name, route, way, caps, settings, counts, coalesces=coalesces)
+
+    def _carrier(self, name: str, listener: Listener, place: int, way: Way, caps: Sequence[Gate]) -> Shelf:
+        """What fetches through a route without a cache for the gateway itself; nobody counts it."""
+        route = listener.routes[place]
+        return self._made(name, route, way, caps, None, RouteCounts(name, route.name), coalesces=True)
+
+    def _made(
+        self,
+        name: str,
+        route: Route,
+        way: Way,
+        caps: Sequence[Gate],
+        settings: Cache | None,
+        counts: RouteCounts,
+        *,
+        coalesces: bool,
+    ) -> Shelf:
         said = settings or _SHARES
         tags = frozenset(tag.encode() for tag in said.tags)
         key = said.cache_key(f"{name}/{route.name}".encode())
         reading = Reading(key, said.sharing(), tags, said.body, said.credentials)
         terms = Terms(reading.sharing, said.leeway(), settings is not None, route.name)
-        counts = self.metrics.route(name, route.name)
         return Shelf(reading, terms, way, caps, self.commons, counts, coalesces=coalesces)

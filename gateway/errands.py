@@ -14,6 +14,7 @@ from gateway.cache.fetch import NOBODY
 from gateway.cache.shelf import Shelf
 from gateway.cache.warm_list import Headers
 from gateway.cache.warming import Fetched
+from gateway.cache.watch import Watch
 from gateway.errors import MalformedRequest, NoRoute
 from gateway.exchange import NO_BODY, Exchange
 from gateway.pipeline import Snapshot
@@ -47,12 +48,16 @@ class Errands:
         if found.place < 0:
             raise NoRoute
         route = exchange.route = snapshot.routes[found.place]
-        if not isinstance(route.shelf, Shelf):
+        shelf = route.shelf
+        if not isinstance(shelf, (Shelf, Watch)) or (isinstance(shelf, Watch) and not most):
             return Fetched(0, stored=False, why="no-cache")
         for gate in route.gates:
             if isinstance(gate, HeadersGate):
                 gate.check(exchange, exchange.started)
-        return Fetched(*await route.shelf.fetch(exchange, most))
+        if isinstance(shelf, Watch):
+            status, content = await shelf.fetch(exchange, most)
+            return Fetched(status, stored=False, why="no-cache", body=content)
+        return Fetched(*await shelf.fetch(exchange, most))
 
     def _exchange(self, url: bytes, headers: Headers, interest: Interest) -> Exchange:
         kept: Pieces = []

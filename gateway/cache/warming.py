@@ -190,7 +190,7 @@ class Warmer:
         """Put what a sitemap lists into the queue; what is wrong with it."""
         room = max(run.plan.max_urls - run.total, 0)
         if fetched.status != 200:
-            return f"status {fetched.status}"
+            return f"status {fetched.status}" if fetched.status else fetched.why
         try:
             listed = await asyncio.to_thread(sitemap.read, fetched.body, room)
         except ValueError as error:
