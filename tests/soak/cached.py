@@ -199,9 +199,9 @@ async def _watched(gateway: Gateway, name: str, sizes: dict[int, int], amount: i
 
 
 def through(gib: float, say: Callable[[str], None]) -> list[Result]:
-    """So much of mixed sizes, and a hundredth of it of small objects, whose keepers could outweigh their bodies."""
+    """So much of mixed sizes, and a four-hundredth of it of small objects, whose keepers could outweigh their bodies."""
     amount = int(gib * (1 << 30))
     say(f"{gib:g} GiB of mixed objects through a cache of {MAX_BYTES // MIB} MiB")
     results = asyncio.run(_measure("mixed", MIXED, amount, entries=1000))
-    say(f"{gib / 100:g} GiB of small ones")
-    return results + asyncio.run(_measure("small", SMALL, amount // 100, entries=1_000_000))
+    say(f"{gib / 400:g} GiB of small ones")
+    return results + asyncio.run(_measure("small", SMALL, amount // 400, entries=1_000_000))
