@@ -100,6 +100,7 @@ class Caching:
                     self._moved,
                     self._log.bug,
                     compress_over=store.compress_over if store.compress_over is not None else 1 << 62,
+                    took=self.metrics.redis.observe,
                 )
             await made.tier.start()
         return made

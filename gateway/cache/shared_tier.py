@@ -46,7 +46,7 @@ _LEAVE = 0.5
 
 @dataclass(slots=True)
 class Counts:
-    """What became of questions and writings, and how long questions took, in seconds all together."""
+    """What became of questions and writings."""
 
     hits: int = 0
     misses: int = 0
@@ -59,7 +59,6 @@ class Counts:
     stored: int = 0
     #: Not stored: too much waited, too large, or the server would not.
     dropped: int = 0
-    seconds: float = 0.0
 
 
 class RedisTier:
@@ -79,15 +78,17 @@ class RedisTier:
         bug: Bug,
         *,
         compress_over: int | None = 100 * 1024,
+        took: Callable[[float], None] | None = None,
     ) -> None:
         """Times are seconds. `name` is what all replicas of a gateway have in common.
 
         `log` is this process's purges, `apply` is given those of others for its memory, `moved` is told when the
-        server goes and when it is back.
+        server goes and when it is back, `took` how long each question took.
 
         Raises OSError when a certificate file cannot be read.
         """
         self.counts = Counts()
+        self._took = took
         self._availability = Availability(failures, reset, self._changed)
         self._backend = Backend(url, tls, timeout, self._availability)
         self._packing = Packing(compress_over)
@@ -145,7 +146,8 @@ class RedisTier:
             self.counts.failed += 1
             return None
         finally:
-            self.counts.seconds += monotonic() - began
+            if self._took is not None:
+                self._took(monotonic() - began)
         if entry is None:
             self.counts.misses += 1
         else:
