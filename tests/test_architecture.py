@@ -23,16 +23,17 @@ MAY_IMPORT: dict[str, set[str]] = {
     "rules": set(),
     "entropy": set(),
     "sockets": set(),
+    "background": set(),
     "faults": set(),
     "providers": set(),
     "exchange": {"rules", "errors"},  # errors for types only
     "errors": {"exchange", "rules"},
     "gate": {"errors", "exchange"},
-    "state": {"rules"},
+    "state": {"background", "rules"},
     "rates": {"errors", "exchange", "rules", "settings.rate_rule", "state.ports", "state.rate_rules"},
     "caps": {"rules", "exchange", "errors", "gate", "state.ports"},
     "cache": {
-        "rules", "exchange", "errors", "gate", "upstreams",
+        "background", "rules", "exchange", "errors", "gate", "upstreams",
         "state.availability", "state.ports", "state.redis_client", "state.redis_scripts", "state.redis_url",
     },
     "policies": {

@@ -79,4 +79,4 @@ def invalidate(commons: Commons, exchange: Exchange, response: ResponseHead) -> 
     for path, query in stored_update.invalidated(
         head.method, response.status, exchange.proto, head.host, head.path, head.query, locations
     ):
-        commons.purge(Purge(Kind.URL, path + query, host))
+        commons.invalidate(Purge(Kind.URL, path + query, host))

@@ -10,7 +10,7 @@ import asyncio
 from contextlib import aclosing, suppress
 from random import random
 
-from gateway.cache.background import Bug, end
+from gateway.background import Bug, end
 from gateway.cache.purge_bus import POLL, PurgeBus
 from gateway.cache.redis_backend import Backend
 from gateway.state.availability import Availability

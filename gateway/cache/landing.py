@@ -147,7 +147,8 @@ def is_for(landed: Landed, asked: Asked, wanted: RequestDirectives, sharing: Sha
         return False
     if landed.why_not is Why.NO_FRESHNESS:
         # Nothing is said of it at all: it is of now for whoever asked before it came.
-        return landed.freshness.source is Source.NONE and not (asked.asker.cookie or asked.asker.authorization)
+        silent = landed.freshness.source is Source.NONE and not landed.freshness.validate
+        return silent and not (asked.asker.cookie or asked.asker.authorization)
     return freshness.decide(landed.freshness, wanted, landed.freshness.received) in _USABLE
 
 

@@ -19,7 +19,7 @@ from aiocache import RedisCache  # type: ignore[import-untyped]
 from aiocache.backends.redis import RedisBackend  # type: ignore[import-untyped]
 from aiocache.serializers import BaseSerializer  # type: ignore[import-untyped]
 
-from gateway.cache.background import end
+from gateway.background import end
 from gateway.state.availability import Availability
 from gateway.state.ports import Unavailable
 from gateway.state.redis_client import ERRORS, PATIENCE, Client, RedisTls, reason

@@ -14,7 +14,7 @@ from secrets import token_bytes
 from time import monotonic, time
 from typing import Literal
 
-from gateway.cache.background import Background, Bug
+from gateway.background import Background, Bug
 from gateway.cache.codec import NAMES, Garbage, Record, decode_names, encode_names, seal
 from gateway.cache.compression import Busy, Packing
 from gateway.cache.entry import Entry, Values

@@ -16,7 +16,7 @@ from secrets import token_bytes
 from time import time
 from typing import Any, Final, Literal, NamedTuple
 
-from gateway.cache.background import end
+from gateway.background import end
 from gateway.cache.codec import IDENTITY
 from gateway.cache.entry import Entry
 from gateway.state.ports import Unavailable

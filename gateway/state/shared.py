@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Iterator, Sequence
 from time import monotonic
 from typing import Literal, Protocol, TypeVar
 
+from gateway.background import end
 from gateway.rules.gcra import Standing
 from gateway.state.availability import Availability, Moved
 from gateway.state.ports import Charge, Limit, Unavailable
@@ -106,8 +107,7 @@ class Shared:
         So it is when another state takes over while those who hold slots go on: given back, they would be let twice.
         """
         if self._keeper is not None:
-            self._keeper.cancel()
-            await asyncio.wait([self._keeper])
+            await end([self._keeper])
         await self._redis.close(leave=leave and self.up)
 
     # ---- SharedBuckets
