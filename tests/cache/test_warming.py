@@ -85,9 +85,8 @@ class Warming:
     async def to_its_end(self, urls: list[Wanted] | None = None) -> Progress:
         self.warmer.warm(urls)
         async with asyncio.timeout(10):
-            while self.warmer.progress().state == "running":
+            while self.warmer.progress().state == "running" or self.warmer._tasks:
                 await asyncio.sleep(0.001)
-        await asyncio.sleep(0)
         return self.warmer.progress()
 
 
