@@ -117,7 +117,7 @@ class Boarding:
         finally:
             commons.background -= flight.background
             if flight.background and (flight.landed is None or flight.landed.status >= 500) and flight.entry is None:
-                commons.rests.put(key, True, ERROR, monotonic())
+                commons.rests.put(key, flight.landed is None, ERROR, monotonic())
             flight.abandoned = flight.extend = None
             flight.close()
             if commons.flights.get(key) is flight:
@@ -127,7 +127,7 @@ class Boarding:
         """Fetch anew what is stale, for the cache itself, unless that is being done (RFC 5861, section 3)."""
         commons = self._commons
         key = self.key_of(asked)
-        if key in commons.flights or commons.rests.get(key, monotonic()) or not commons.may_start():
+        if key in commons.flights or commons.rests.get(key, monotonic()) is not None or not commons.may_start():
             return
         reader = self._lead(exchange, asked, entry, key, 1, register=True, background=True)
         reader.leave()
@@ -146,3 +146,13 @@ class Boarding:
     def failed(self, asked: Asked, error: GatewayError) -> None:
         """Twice in a row: whoever comes next need not try at once."""
         self._commons.errors.put(self.key_of(asked), error, ERROR, monotonic())
+
+    def rest(self, asked: Asked, *, unreachable: bool) -> None:
+        """The fetch of what is stale has failed; whoever has use for it stale need not try at once."""
+        key, now = self.key_of(asked), monotonic()
+        if self._commons.rests.get(key, now) is None:
+            self._commons.rests.put(key, unreachable, ERROR, now)
+
+    def resting(self, asked: Asked) -> bool | None:
+        """Whether the upstream could not be reached, where it has just failed; None where it has not."""
+        return self._commons.rests.get(self.key_of(asked), monotonic())

@@ -48,7 +48,7 @@ class Commons:
         self.let_go: Memory[bool] = Memory()
         self.errors: Memory[GatewayError] = Memory()
         self.varies: Memory[Names] = Memory()
-        #: Keys whose last fetch in the background has failed.
+        #: Keys whose last fetch has failed while something stale was there; whether nobody could be reached.
         self.rests: Memory[bool] = Memory()
         #: Takes a purge that began here into `purges` and tells the other replicas; whether they can be told now.
         self.tell: Callable[[Purge], bool] | None = None

@@ -76,8 +76,8 @@ class Counts(Protocol):
     bypass: int
     error: int
 
-    def not_stored(self, why: Why) -> None:
-        """Something fetched was not stored."""
+    def not_stored(self, why: Why | str) -> None:
+        """Something fetched was not stored, or somebody went by himself, by a short word of ours."""
 
 
 class LookUps(Protocol):

@@ -134,60 +134,75 @@ class Shelf:
         if asked is None:
             read = await self._read(exchange)
             if not isinstance(read, Asked):
-                return await self._go_alone(exchange, None, read)
+                return await self._go_alone(exchange, None, *read)
             asked = read
         if asked.wanted.no_store and not asked.wanted.only_if_cached:
-            return await self._go_alone(exchange, asked, "request")
-        missed: Forwarded = "uri-miss"
+            return await self._go_alone(exchange, asked, "request", "no-store")
         for attempt in range(_TRIES):
-            entry = self._commons.find(asked.key, asked.values) if self._terms.keeps else None
-            if entry is None and self._terms.keeps and self._store.variants(asked.key):
-                missed = "vary-miss"
-            use = Use.VALIDATE if entry is None else self._answer_by(exchange, asked, entry)
-            if use in _USABLE:
-                return None
-            if use is Use.REFUSE or (entry is None and asked.wanted.only_if_cached):  # RFC 9111, section 5.2.1.7
-                return NotStored()
-            if entry is not None and may_answer(asked.asker, entry.said, entry.freshness, self._sharing):
-                entry = None
-            why: Forwarded = missed if entry is None else _why(entry)
-            reader = self._boarding.board(exchange, asked, entry, attempt) if self._may_lead(asked, entry) else None
-            if reader is None:
-                return await self._go_alone(exchange, asked, why)
-            if isinstance(reader, GatewayError):
-                self._counts.error += 1
-                return reader
-            outcome = await self._read_on(exchange, asked, reader, entry, why, attempt)
+            outcome = await self._try(exchange, asked, attempt)
             if not isinstance(outcome, _Again):
                 return outcome
-        return await self._go_alone(exchange, asked, missed)
+        return await self._go_alone(exchange, asked, "uri-miss", "let-go")
 
-    async def _read(self, exchange: Exchange) -> Asked | Forwarded:
-        """What the request wants; or, where it cannot take part, why."""
+    async def _try(self, exchange: Exchange, asked: Asked, attempt: int) -> GatewayError | _Again | None:
+        """Look up, and take part in a flight where that does not answer."""
+        missed: Forwarded = "uri-miss"
+        entry = self._commons.find(asked.key, asked.values) if self._terms.keeps else None
+        if entry is not None:
+            use = self._answer_by(exchange, asked, entry)
+            if use in _USABLE or (use is Use.VALIDATE and self._rests(exchange, asked, entry)):
+                return None
+            if use is Use.REFUSE:  # RFC 9111, section 5.2.1.7
+                return NotStored()
+            if may_answer(asked.asker, entry.said, entry.freshness, self._sharing):
+                entry = None
+        elif self._terms.keeps and self._store.variants(asked.key):
+            missed = "vary-miss"
+        if entry is None and asked.wanted.only_if_cached:
+            return NotStored()
+        why: Forwarded = missed if entry is None else _why(entry)
+        cannot = self._cannot_lead(asked, entry)
+        if cannot:
+            return await self._go_alone(exchange, asked, why, cannot)
+        reader = self._boarding.board(exchange, asked, entry, attempt)
+        if reader is None:
+            return await self._go_alone(exchange, asked, why, "let-go")
+        if isinstance(reader, GatewayError):
+            self._counts.error += 1
+            return reader
+        return await self._read_on(exchange, asked, reader, entry, why, attempt)
+
+    async def _read(self, exchange: Exchange) -> Asked | tuple[Forwarded, str]:
+        """What the request wants; or, where it cannot take part, why, in Cache-Status' words and in ours."""
         head = exchange.head
         if head.upgrade or (head.method not in self._terms.sharing.methods):
-            return "bypass" if head.upgrade else "method"
+            return ("bypass", "upgrade") if head.upgrade else ("method", "method")
         if exchange.body.source is None:
             return self._reading.read(exchange)
         if not self._reading.of_bodies:
-            return "bypass"
+            return "bypass", "content"
         content = await collect(exchange, self._commons.budget)
         if isinstance(content, Unkeyed):
-            return "bypass"
+            return "bypass", f"content-{content.value}"
         exchange.body = body_of(content)
         asked = self._reading.read(exchange, content)
         asked.body = content
         return asked
 
-    def _may_lead(self, asked: Asked, entry: Entry | None) -> bool:
-        """Whether what answers this request, whole, is worth fetching for the cache."""
+    def _cannot_lead(self, asked: Asked, entry: Entry | None) -> str:
+        """Why what answers this request, whole, is not worth fetching for the cache; empty where it is."""
         if asked.asker.method == b"HEAD":
-            return False
+            return "head"
         if not asked.conditional:
-            return True
+            return ""
         if asked.values(b"if-match") or asked.values(b"if-unmodified-since"):
-            return False  # only the origin can tell
-        return entry is not None or not asked.values(b"range")
+            return "precondition"  # only the origin can tell
+        return "range" if entry is None and asked.values(b"range") else ""
+
+    def _rests(self, exchange: Exchange, asked: Asked, entry: Entry) -> bool:
+        """Answer with something stale at once where the fetch has just failed: nobody need wait for that again."""
+        unreachable = self._boarding.resting(asked)
+        return unreachable is not None and self._stale_instead(exchange, asked, entry, unreachable=unreachable)
 
     @property
     def _sharing(self) -> Sharing:
@@ -267,14 +282,14 @@ class Shelf:
             if error is None:
                 return _AGAIN
             return self._after_failure(exchange, asked, reader, error, stale, attempt)
-        if landed.status in FAILURES and stale is not None and self._stale_instead(exchange, asked, stale, None):
+        if landed.status in FAILURES and self._stale_instead(exchange, asked, stale, unreachable=False):
             return None
         if not reader.leads and not landing.is_for(landed, asked, asked.wanted, self._sharing):
             if landed.nominated and landed.secondary != vary.secondary(landed.nominated, asked.values):
                 return _AGAIN
-            return await self._go_alone(exchange, asked, why)
+            return await self._go_alone(exchange, asked, why, "let-go")
         if reader.cut:
-            return await self._go_alone(exchange, asked, why)
+            return await self._go_alone(exchange, asked, why, "cut-loose")
         self._count(exchange, reader, landed)
         stored = landed.why_not is None and self._terms.keeps
         own = cache_status.forwarded(why, stored=stored, collapsed=not reader.leads, detail=_detail(landed))
@@ -322,7 +337,7 @@ class Shelf:
         attempt: int,
     ) -> GatewayError | _Again | None:
         """Something stale, or one more leader, or the error."""
-        if stale is not None and self._stale_instead(exchange, asked, stale, error):
+        if self._stale_instead(exchange, asked, stale, unreachable=True):
             return None
         flight = reader.flight
         if isinstance(error, UpstreamError) and flight.attempt > 0:
@@ -332,13 +347,14 @@ class Shelf:
         self._counts.error += 1
         return error
 
-    def _stale_instead(self, exchange: Exchange, asked: Asked, stale: Entry, error: GatewayError | None) -> bool:
+    def _stale_instead(self, exchange: Exchange, asked: Asked, stale: Entry | None, *, unreachable: bool) -> bool:
         """Answer with something stale where that may stand in for what has gone wrong."""
         now = time()
         if (
-            may_answer(asked.asker, stale.said, stale.freshness, self._sharing) is not None
+            stale is None
+            or may_answer(asked.asker, stale.said, stale.freshness, self._sharing) is not None
             or (stale.nominated and stale.secondary != vary.secondary(stale.nominated, asked.values))
-            or not decide_on_error(stale.freshness, asked.wanted, now, unreachable=error is not None)
+            or not decide_on_error(stale.freshness, asked.wanted, now, unreachable=unreachable)
         ):
             return False
         told = cache_status.hit(int(stale.freshness.left(now)))
@@ -346,6 +362,7 @@ class Shelf:
             return False
         self._counts.stale += 1
         exchange.cached = "stale"
+        self._boarding.rest(asked, unreachable=unreachable)
         return True
 
     def _count(self, exchange: Exchange, reader: Reader, landed: Landed) -> None:
@@ -359,8 +376,11 @@ class Shelf:
             counts.collapsed += 1
             exchange.cached = "collapsed"
 
-    async def _go_alone(self, exchange: Exchange, asked: Asked | None, why: Forwarded) -> GatewayError | None:
+    async def _go_alone(
+        self, exchange: Exchange, asked: Asked | None, why: Forwarded, reason: str
+    ) -> GatewayError | None:
         self._counts.bypass += 1
+        self._counts.not_stored(reason)
         exchange.cached = "bypass"
         exchange.stamp += b"Cache-Status: %b\r\n" % cache_status.forwarded(why)
         return await self._alone.go(exchange, asked)
