@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from gateway.cache import alone, boarding, fetch, memory_store, shelf
 from gateway.cache.asked import FIELDS, Reading
-from gateway.cache.commons import Commons
+from gateway.cache.commons import ERROR, Commons
 from gateway.cache.landing import Terms
 from gateway.cache.memory_store import MemoryStore
 from gateway.cache.shelf import Shelf
@@ -69,7 +69,7 @@ class Play:
         self.seen = seen
         self.step = 0
         self._script = script
-        self._failed = False
+        self._failed_at = 0.0
         self._open = asyncio.Event()
         self._open.set()
         self._asks: list[Ask] = []
@@ -100,7 +100,8 @@ class Play:
         await self._open.wait()
         number = self._numbers = self._numbers + 1
         said = self._script[number % len(self._script)]
-        self._failed |= said is None or said.status >= 500
+        if said is None or said.status >= 500:
+            self._failed_at = self.clock.now
         if said is None:
             return None
         lines = [
@@ -144,7 +145,6 @@ class Play:
     async def ask(self, asks: list[Ask], purge: Purged | None = None) -> None:
         """Have all ask at the same time; the origin answers when all have asked and a purge has come between."""
         self.step += 1
-        self._failed = False
         asked = self._numbers
         first = len(self._asks)
         self._asks += asks
@@ -217,7 +217,8 @@ class Play:
         grants = [grant for grant in self.reference.grants if grant.number == number]
         if any(grant.owner == who for grant in grants):
             return  # the origin has said it to this very request
-        allowed = self.reference.may(number, ask, self.clock.now, self.step, failed=self._failed)
+        failed = self.clock.now - self._failed_at < ERROR  # for so long nobody need try again
+        allowed = self.reference.may(number, ask, self.clock.now, self.step, failed=failed)
         assert allowed, f"{ask} was answered with {number} ({told}), of which the origin had said {grants}"
         assert not response.values("set-cookie")
         self.seen["shared"] += 1
