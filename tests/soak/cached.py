@@ -199,7 +199,7 @@ async def _watched(gateway: Gateway, name: str, sizes: dict[int, int], amount: i
 
 
 def through(gib: float, say: Callable[[str], None]) -> list[Result]:
-    """So much of mixed sizes, and a four-hundredth of it of small objects, whose keepers could outweigh their bodies."""
+    """So much of mixed sizes, and a part of it again of small ones, whose keepers could outweigh their bodies."""
     amount = int(gib * (1 << 30))
     say(f"{gib:g} GiB of mixed objects through a cache of {MAX_BYTES // MIB} MiB")
     results = asyncio.run(_measure("mixed", MIXED, amount, entries=1000))
