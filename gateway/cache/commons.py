@@ -91,11 +91,16 @@ class Commons:
         return Effect.NONE if self.purges.version == version else self.purges.hit(subject, version)
 
     def keep(self, entry: Entry, values: Values) -> Entry | None:
-        """Store an entry unless it was purged meanwhile; what is stored."""
+        """Store an entry unless it was purged meanwhile; what is stored. Stale, it is no better than what came later."""
         effect = self.seen(entry.subject, entry.version)
         if effect is Effect.HARD:
             return None
         if effect is Effect.SOFT:
+            if any(
+                stored.version > entry.version and stored.secondary == entry.secondary
+                for stored in self.store.variants(entry.subject.key)
+            ):
+                return None
             entry = entry.with_freshness(entry.freshness.aged(entry.freshness.received))
         self.store.put(entry, values)
         return entry

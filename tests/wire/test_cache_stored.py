@@ -213,6 +213,29 @@ async def test_an_unsafe_method_overtakes_a_fetch(cached: Gateway, stage: Stage)
     assert stage.count == 3
 
 
+@pytest.mark.parametrize("soft", [False, True])
+async def test_a_purge_overtakes_a_fetch(cached: Gateway, stage: Stage, soft: bool) -> None:
+    """Nobody joins what was asked for before it, and nothing of that is stored as fresh."""
+    target = f"/plain/purged-{soft}"
+    async with (
+        await Client.connect(cached.ingress) as reads,
+        await Client.connect(cached.ingress) as later,
+        await Client.connect(cached.address("admin")) as admin,
+    ):
+        reads.ask("GET", target)
+        before = await stage.call()
+        fields = [("Soft-Purge", "1")] if soft else []
+        assert (await admin.request("PURGE", target, fields, host="localhost")).status == 200
+        later.ask("GET", target)
+        after = await stage.call()
+        after.answer(b"after", FRESH)
+        assert (await later.response()).body == b"after"
+        before.answer(b"before", FRESH)
+        assert (await reads.response()).body == b"before"
+        assert (await reads.request("GET", target)).body == b"after"
+    assert stage.count == 2
+
+
 async def test_only_if_cached(asking: Asking) -> None:
     only = [("Cache-Control", "only-if-cached")]
     assert_problem(await asking.hit("/plain/only", fields=only), 504)
