@@ -91,7 +91,10 @@ class Commons:
         return Effect.NONE if self.purges.version == version else self.purges.hit(subject, version)
 
     def keep(self, entry: Entry, values: Values) -> Entry | None:
-        """Store an entry unless it was purged meanwhile; what is stored. Stale, it is no better than what came later."""
+        """Store an entry unless it was purged meanwhile; what is stored.
+
+        One that a soft purge has made stale is no better than what was fetched after that purge.
+        """
         effect = self.seen(entry.subject, entry.version)
         if effect is Effect.HARD:
             return None
