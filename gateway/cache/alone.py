@@ -75,8 +75,8 @@ def invalidate(commons: Commons, exchange: Exchange, response: ResponseHead) -> 
     head = exchange.head
     values = landing.values_of(response.kept)
     locations = [*values(b"location"), *values(b"content-location")]
-    host = host_of(exchange.proto, head.host)
+    host = host_of(exchange.proto, exchange.host)
     for path, query in stored_update.invalidated(
-        head.method, response.status, exchange.proto, head.host, head.path, head.query, locations
+        head.method, response.status, exchange.proto, exchange.host, head.path, head.query, locations
     ):
         commons.invalidate(Purge(Kind.URL, path + query, host))

@@ -56,7 +56,7 @@ class Asked:
         self.wanted = wanted
         self.values: Values = head.values
         self.proto = exchange.proto
-        self.whom = head.host
+        self.whom = exchange.host
         self.target = head.path + head.query
         self.tags = tags
         self._subject: Subject | None = None
@@ -103,7 +103,10 @@ class Reading:
         head = exchange.head
         if head.method != b"GET" or self._body is not None or not _TELLING.isdisjoint(head.noted):
             return None
-        return self._key.of(b"GET", exchange.proto, head.host, head.path, head.query, head.values)
+        host = head.host
+        if exchange.host is not host:
+            host = _site(exchange)
+        return self._key.of(b"GET", exchange.proto, host, head.path, head.query, head.values)
 
     def read(self, exchange: Exchange, body: bytes = b"") -> Asked:
         """What a request wants; `body` is its content, where that belongs to the key."""
@@ -117,7 +120,7 @@ class Reading:
                 digest = cache_key.json_digest(body) if self._body == "json" else cache_key.body_digest(body)
                 digest += _variety(head.values)
         key = self._key.of(
-            method, exchange.proto, head.host, head.path, head.query, head.values, body=digest, caller=caller
+            method, exchange.proto, _site(exchange), head.path, head.query, head.values, body=digest, caller=caller
         )
         if _TELLING.isdisjoint(noted):
             asker = _GET if method == b"GET" else _HEAD if method == b"HEAD" else Asker(method)
@@ -143,6 +146,12 @@ _VARIETY = (
 
 def _variety(values: Values) -> bytes:
     return cache_key.body_digest(repr([list(values(name)) for name in _VARIETY]).encode())
+
+
+def _site(exchange: Exchange) -> bytes:
+    """The host for the key. Where a trusted proxy names another than it asks for, the app sees both: both count."""
+    host, asked = exchange.host, exchange.head.host
+    return host if host == asked else host + b" " + asked
 
 
 def host_of(scheme: bytes, authority: bytes) -> bytes:

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gateway.background import end
 from gateway.cache import purge_bus
-from gateway.cache.background import end
 from gateway.cache.purge_bus import PurgeBus, _read, _written
 from gateway.rules.purge import Effect, Kind, Purge, PurgeLog, Subject
 from tests.cache.replicas import NOTHING, TAGGED, Open, Replica, until
