@@ -21,7 +21,7 @@ from tests.support.config import config
 from tests.support.gateway import Gateway
 from tests.support.origin import Origin, listen
 from tests.wire.cached_routes import sections
-from tests.wire.stage import Stage
+from tests.wire.stage import Asking, Stage
 
 Start = Callable[..., Awaitable[Gateway]]
 StartOnce = Callable[..., Gateway]
@@ -117,6 +117,13 @@ async def stage(origin: Origin) -> AsyncIterator[Stage]:
     """The `origin`, played request by request."""
     async with Stage(origin) as stage:
         yield stage
+
+
+@pytest_asyncio.fixture
+async def asking(cached: Gateway, stage: Stage) -> AsyncIterator[Asking]:
+    """One client of `cached`, and the `stage` behind it."""
+    async with await Client.connect(cached.ingress) as client:
+        yield Asking(client, stage)
 
 
 class Side:

@@ -7,6 +7,7 @@ import contextlib
 from collections import deque
 from collections.abc import AsyncIterator
 from types import TracebackType
+from typing import Any
 
 from tests.support.client import Client, Fields
 from tests.support.gateway import Gateway
@@ -163,3 +164,27 @@ async def led(gateway: Gateway, stage: Stage, clients: list[Client], target: str
     ask(clients[1:], target)
     await joined(gateway, len(clients))
     return call
+
+
+class Asking:
+    """One client, and the origin behind."""
+
+    def __init__(self, client: Client, stage: Stage) -> None:
+        self.client = client
+        self.stage = stage
+
+    async def miss(self, target: str, *lines: bytes, body: bytes = b"ok", **how: Any) -> tuple[Call, Response]:
+        """Ask, and have the origin answer."""
+        status = how.pop("status", b"200 OK")
+        method = how.pop("method", "GET")
+        self.client.ask(method, target, **how)
+        call = await self.stage.call()
+        call.answer(body, *lines, status=status)
+        return call, await self.client.response(method)
+
+    async def hit(self, target: str, method: str = "GET", **how: Any) -> Response:
+        """Ask, and be answered without the origin."""
+        before = self.stage.count
+        response = await self.client.request(method, target, **how)
+        assert self.stage.count == before, "the origin was asked"
+        return response
