@@ -7,7 +7,7 @@ import pytest
 from tests.support.client import Client
 from tests.support.expect import assert_problem
 from tests.support.gateway import Gateway
-from tests.wire.stage import Stage, told
+from tests.wire.stage import Asking, Stage, told
 
 FRESH = b"Cache-Control: max-age=60"
 BODY = bytes(range(256)) * 4
