@@ -26,6 +26,9 @@ FIELDS = CONDITIONS | {
 _PLAIN = frozenset({b"accept-encoding", b"accept-language", b"origin"})
 _TELLING = FIELDS - _PLAIN
 
+#: So many keys are remembered, of hosts and targets that have so many bytes together.
+_KNOWN, _SHORT = 4096, 256
+
 _GET = Asker()
 _HEAD = Asker(b"HEAD")
 
@@ -81,7 +84,7 @@ class Asked:
 class Reading:
     """How a route reads its requests."""
 
-    __slots__ = ("_body", "_credentials", "_key", "_tags", "sharing")
+    __slots__ = ("_body", "_credentials", "_key", "_known", "_tags", "sharing")
 
     def __init__(
         self, key: CacheKey, sharing: Sharing, tags: frozenset[bytes], body: str | None, credentials: Sequence[bytes]
@@ -92,6 +95,8 @@ class Reading:
         self._credentials = credentials
         self._body = body
         self._tags = tags
+        #: The keys of targets that were asked for lately.
+        self._known: dict[tuple[bytes, bytes, bytes, bytes], bytes] = {}
 
     @property
     def of_bodies(self) -> bool:
@@ -103,10 +108,16 @@ class Reading:
         head = exchange.head
         if head.method != b"GET" or self._body is not None or not _TELLING.isdisjoint(head.noted):
             return None
-        host = head.host
-        if exchange.host is not host:
-            host = _site(exchange)
-        return self._key.of(b"GET", exchange.proto, host, head.path, head.query, head.values)
+        host = exchange.host
+        parts = (exchange.proto, host, head.path, head.query)
+        if head.host is host and parts in self._known:
+            return self._known[parts]
+        key = self._key.of(b"GET", exchange.proto, _site(exchange), head.path, head.query, head.values)
+        if head.host is host and self._key.is_of_target and len(host) + len(head.path) + len(head.query) <= _SHORT:
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            self._known[parts] = key
+        return key
 
     def read(self, exchange: Exchange, body: bytes = b"") -> Asked:
         """What a request wants; `body` is its content, where that belongs to the key."""

@@ -22,6 +22,8 @@ LET_GO_AFTER_ERROR = 1.0
 ERROR = 1.0
 #: Seconds for which the names of a Vary help to tell flights apart.
 VARY = 600.0
+#: Of so many look-ups one is timed.
+TIMED = 64
 #: Fetches that nobody waits for, at once; past it what is stale stays so a little longer.
 _BACKGROUND = 256
 
@@ -41,6 +43,7 @@ class Commons:
         """`flying` is how many bytes of content flights hold together while they are to be stored."""
         self.store = store
         self._look_ups = look_ups
+        self._untimed = TIMED
         self.purges = purges
         self.shared = shared
         self.budget = Budget(flying)
@@ -57,14 +60,16 @@ class Commons:
         self._tasks: set[asyncio.Task[None]] = set()
 
     def find(self, key: bytes, values: Values) -> Entry | None:
-        """What the first tier has, counted."""
+        """What the first tier has, counted; one look-up in `TIMED` is timed, for taking the time costs as much."""
         look_ups = self._look_ups
-        if look_ups.due():
+        self._untimed -= 1
+        if self._untimed:
+            entry = self.store.find(key, values)
+        else:
+            self._untimed = TIMED
             began = perf_counter()
             entry = self.store.find(key, values)
             look_ups.observe(perf_counter() - began)
-        else:
-            entry = self.store.find(key, values)
         if entry is None:
             look_ups.misses += 1
         else:

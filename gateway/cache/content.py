@@ -50,12 +50,17 @@ async def collect(exchange: Exchange, budget: Budget) -> bytes | Unkeyed:
         return Unkeyed.CROWDED
     budget.held += length
     try:
-        if exchange.head.expects_continue and not exchange.http10 and not exchange.body.received:
-            exchange.continued = True
-            exchange.client_side.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        whole = _Whole()
-        exchange.body.attach(whole)
-        await whole.done
-        return b"".join(whole.parts)
+        return await whole(exchange)
     finally:
         budget.held -= length
+
+
+async def whole(exchange: Exchange) -> bytes:
+    """The whole content, however much of it comes; raises as `collect`."""
+    if exchange.head.expects_continue and not exchange.http10 and not exchange.body.received:
+        exchange.continued = True
+        exchange.client_side.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+    taken = _Whole()
+    exchange.body.attach(taken)
+    await taken.done
+    return b"".join(taken.parts)

@@ -86,9 +86,6 @@ class LookUps(Protocol):
     hits: int
     misses: int
 
-    def due(self) -> bool:
-        """Whether the next one is to be timed."""
-
     @property
     def observe(self) -> Callable[[float], None]:
         """Takes its time, in seconds."""

@@ -290,7 +290,8 @@ class ClientConnection(asyncio.Protocol):
         if reader.queue:
             reader.queue[0].started = monotonic()  # what it waited for was its own client's doing
             return True
-        self._unhold(_QUEUE | _BODY)  # a body that nobody took holds nothing back once its exchange is over
+        if self._holds:
+            self._unhold(_QUEUE | _BODY)  # a body that nobody took holds nothing back once its exchange is over
         self.phase = HEAD if reader.in_head else IDLE
         self._since = monotonic()
         return True

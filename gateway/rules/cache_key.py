@@ -65,6 +65,11 @@ class CacheKey:
         self._headers = tuple(headers)
         self._cookies = tuple(cookies)
 
+    @property
+    def is_of_target(self) -> bool:
+        """Whether scheme, host and target alone make the key of a request without content."""
+        return not self._headers and not self._cookies
+
     def of(
         self,
         method: bytes,

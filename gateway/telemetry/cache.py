@@ -18,8 +18,6 @@ MEMORY, REDIS = "memory", "redis"
 #: What becomes of a request of a route with a cache, by the words that `result` has.
 RESULTS = ("hit", "stale", "revalidated", "miss", "collapsed", "bypass", "error")
 
-#: One look-up in so many is timed in memory: taking the time twice costs about as much as the look-up itself.
-SAMPLED = 64
 #: Reasons that one route counts apart; there are fewer, so past this something uses a label for free text.
 REASONS = 32
 _OTHER = "other"
@@ -67,25 +65,16 @@ class RouteCounts:
 
 
 class LookUps:
-    """One tier's look-ups. One in `every` is timed: where `due` says so, its time is to be told to `observe`."""
+    """One tier's look-ups. Who counts them times some of them, and tells `observe`."""
 
-    __slots__ = ("_every", "_left", "histogram", "hits", "misses", "observe")
+    __slots__ = ("histogram", "hits", "misses", "observe")
 
-    def __init__(self, every: int = 1) -> None:
+    def __init__(self) -> None:
         self.hits = 0
         self.misses = 0
         self.histogram = Histogram(BOUNDS)
         #: Count one duration, in seconds.
         self.observe: Callable[[float], None] = self.histogram.observe
-        self._every = self._left = every
-
-    def due(self) -> bool:
-        """Whether the next look-up is to be timed."""
-        self._left -= 1
-        if self._left:
-            return False
-        self._left = self._every
-        return True
 
     @property
     def mean(self) -> float | None:
@@ -132,7 +121,7 @@ class CacheMetrics:
     """All counters of the cache. Asking twice for a route gives the same counts, so they survive a reload."""
 
     def __init__(self) -> None:
-        self.memory = LookUps(SAMPLED)
+        self.memory = LookUps()
         self.redis = LookUps()
         #: Asked for the fetches under way.
         self.flights: Callable[[], int] = int
@@ -185,7 +174,7 @@ class CacheMetrics:
         )
         yield HistogramFamily(
             "gateway_cache_seconds",
-            f"Look-ups in a tier; in memory one in {SAMPLED} is timed.",
+            "Look-ups in a tier; in memory some of them.",
             ("tier",),
             [((tier.name,), tier.times.histogram.snapshot()) for tier in tiers],
             BOUNDS,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from gateway.rules.storable import Why
-from gateway.telemetry.cache import BOUNDS, REASONS, RESULTS, SAMPLED, CacheMetrics, RouteCounts
+from gateway.telemetry.cache import BOUNDS, REASONS, RESULTS, CacheMetrics, RouteCounts
 from gateway.telemetry.exposition import Scraper
 from gateway.telemetry.histogram import BOUNDS as USUAL
 from gateway.telemetry.metrics import HistogramFamily, Labels, Metrics, Number
@@ -88,10 +88,8 @@ def test_tiers() -> None:
     assert [tier.name for tier in cache.tiers()] == ["memory"]
 
 
-def test_some_look_ups_in_memory_are_timed_and_all_in_redis() -> None:
+def test_the_mean_is_of_what_was_timed() -> None:
     cache = CacheMetrics()
-    assert sum(cache.memory.due() for _ in range(10 * SAMPLED)) == 10
-    assert sum(cache.redis.due() for _ in range(10)) == 10
     assert cache.redis.mean is None
     cache.redis.observe(0.002)
     cache.redis.observe(0.004)
