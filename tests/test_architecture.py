@@ -36,6 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "background", "rules", "exchange", "errors", "gate", "upstreams",
         "state.availability", "state.ports", "state.redis_client", "state.redis_scripts", "state.redis_url",
     },
+    "flags": {"rules", "state.ports"},
     "policies": {
         "caps", "entropy", "errors", "exchange", "gate", "rates", "rules", "settings.cache_forms",
         "settings.rate_rule", "settings.rates", "settings.types", "state.asking", "state.calendar",
@@ -99,7 +100,7 @@ LIBRARIES: dict[str, set[str]] = {
     "mmh3": {"rules/flags/bucket.py"},
     "orjson": {
         "telemetry", "listeners/metrics.py", "listeners/bounded_server.py", "admin/listener.py",
-        "cache/codec.py", "cache/purge_bus.py",
+        "cache/codec.py", "cache/purge_bus.py", "flags/codec.py",
     },
     "prometheus_client": {"telemetry/exposition.py"},
     "pybreaker": {"upstreams/breaker.py"},

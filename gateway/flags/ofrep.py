@@ -1,0 +1,124 @@
+"""OFREP on the egress listener: the app's own code asks, and gets the answers that its headers have.
+
+    POST BASE/ofrep/v1/evaluate/flags/KEY    one flag
+    POST BASE/ofrep/v1/evaluate/flags        all flags, with an ETag that the next request's If-None-Match may name
+
+It stands where a cache would in a route that has no upstream (pipeline.Shelf). The body's Content-Type is not looked
+at: there is only one that it can have.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from hashlib import blake2b
+from http import HTTPStatus
+from time import time
+from typing import Any
+from urllib.parse import unquote_to_bytes
+
+from gateway.cache.content import whole
+from gateway.errors import ContentTooLarge, GatewayError, NoRoute
+from gateway.exchange import Exchange, Fields, Reply
+from gateway.rules.conditional import matches
+from gateway.rules.flags import given, ofrep
+from gateway.rules.flags.context import Context
+from gateway.rules.flags.flag_set import FlagSet
+from gateway.upstreams import relay
+
+#: Bytes of a request's body: one context.
+LARGEST = 64 * 1024
+#: Below the path that the config names.
+PATTERN = "/ofrep/v1/**"
+METHODS = ("POST",)
+
+_FLAGS = b"/ofrep/v1/evaluate/flags"
+_RANDOM = 8  # bytes
+
+
+class Ofrep:
+    """The protocol below one path of a listener.
+
+    `flags` gives those of the moment, `random` so many random bytes; `environment` and `app` are the config's, for
+    requests that name none.
+    """
+
+    __slots__ = ("_app", "_environment", "_flags", "_random", "_root")
+
+    def __init__(
+        self,
+        base: str,
+        flags: Callable[[], FlagSet],
+        random: Callable[[int], bytes],
+        environment: str | None = None,
+        app: str | None = None,
+    ) -> None:
+        self._root = base.rstrip("/").encode() + _FLAGS
+        self._flags = flags
+        self._random = random
+        self._environment = environment
+        self._app = app
+
+    def answer(self, exchange: Exchange) -> bool:
+        """Answer what has no body; False leaves the exchange to `serve`."""
+        if exchange.body.source is not None:
+            return False
+        self._answer(exchange, b"")
+        return True
+
+    async def serve(self, exchange: Exchange) -> GatewayError | None:
+        """Answer, when the body is there. Raises CancelledError when the client leaves, or sends it wrongly."""
+        if (exchange.head.length or 0) > LARGEST:
+            return _too_large()
+        exchange.body.bound(LARGEST, _too_large)
+        self._answer(exchange, await whole(exchange))
+        return None
+
+    def _answer(self, exchange: Exchange, body: bytes) -> None:
+        path = exchange.head.match_path
+        if path == self._root:
+            status, value = self._bulk(body)
+        elif path.startswith(self._root + b"/"):
+            # Of the path as it was sent: a name may have a slash in it, as %2F.
+            key = unquote_to_bytes(exchange.head.path.rpartition(b"/")[2]).decode("utf-8", "replace")
+            status, value = self._single(key, body)
+        else:
+            status, value = NoRoute.status, {"errorDetails": "The protocol has no such path."}
+        content = json.dumps(value, separators=(",", ":")).encode()
+        fields: Fields = [(b"Content-Type", b"application/json"), (b"Cache-Control", b"no-store")]
+        if status == HTTPStatus.OK and path == self._root:
+            etag = b'"%b"' % blake2b(content, digest_size=16).hexdigest().encode()
+            fields = [(b"ETag", etag), (b"Cache-Control", b"private, no-cache")]
+            if matches(exchange.head.values(b"if-none-match"), etag):
+                status, content = HTTPStatus.NOT_MODIFIED, b""
+            else:
+                fields = [(b"Content-Type", b"application/json"), *fields]
+        relay.reply(exchange, Reply(status, fields, content), HTTPStatus(status).phrase.encode())
+
+    def _bulk(self, body: bytes) -> tuple[int, dict[str, Any]]:
+        try:
+            asked = self._asked(body)
+        except ofrep.Unreadable as error:
+            return HTTPStatus.BAD_REQUEST, ofrep.failed(error)
+        return HTTPStatus.OK, {"flags": [ofrep.evaluated(flag, asked) for flag in self._flags().flags.values()]}
+
+    def _single(self, key: str, body: bytes) -> tuple[int, dict[str, Any]]:
+        try:
+            asked = self._asked(body)
+        except ofrep.Unreadable as error:
+            return HTTPStatus.BAD_REQUEST, ofrep.failed(error, key)
+        flag = self._flags().flags.get(key)
+        if flag is None:
+            return HTTPStatus.NOT_FOUND, ofrep.unknown(key)
+        return HTTPStatus.OK, ofrep.evaluated(flag, asked)
+
+    def _asked(self, body: bytes) -> Context:
+        random = self._random(_RANDOM).hex()
+        try:
+            return given.context(ofrep.given(body), time(), random, self._environment, self._app)
+        except given.NoMoment:
+            raise ofrep.Unreadable(ofrep.INVALID_CONTEXT, "The context's time is no date (RFC 3339).") from None
+
+
+def _too_large() -> ContentTooLarge:
+    return ContentTooLarge(f"Contexts of more than {LARGEST} bytes are not taken here.")
