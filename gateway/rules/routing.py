@@ -1,22 +1,34 @@
 """Which route takes a request: patterns tried in the order written.
 
-`/a` is exact, `/users/:id` matches one segment, `/static/**` the subtree with its root, `/**` everything.
+`/a` is exact, `/users/:id` matches one segment, `/static/**` the subtree with its root, `/**` everything. A route may
+depend on more than path and method: then `find` tells which might take the request, and `choose` which does.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
 from gateway.rules import request_target
 
 
+class Choice(NamedTuple):
+    """A route that matches the path, by its place; `others` are the methods that it takes in place of the one asked."""
+
+    place: int
+    others: frozenset[str] | None = None
+
+
 class Found(NamedTuple):
-    """The route that matched, by its place in the list; or, with place -1, the methods other routes would take."""
+    """The route that matched, by its place in the list; or, with place -1, the methods other routes would take.
+
+    With `choices` it is not known yet (place -1, too): these match the path, in their order, and some depend on more.
+    """
 
     place: int
     allowed: tuple[str, ...]
+    choices: tuple[Choice, ...] = ()
 
 
 _REMEMBERED = 2048
@@ -71,9 +83,11 @@ class Router:
     Exact paths are looked up; only patterns are tried one by one, and only those written before the exact one.
     """
 
-    __slots__ = ("_exact", "_found", "_methods", "_patterns")
+    __slots__ = ("_depend", "_exact", "_found", "_methods", "_patterns")
 
-    def __init__(self, routes: Sequence[tuple[str, Sequence[str] | None]]) -> None:
+    def __init__(self, routes: Sequence[tuple[str, Sequence[str] | None]], depend: Collection[int] = ()) -> None:
+        """`depend` are the places of the routes that depend on more than these two."""
+        self._depend = frozenset(depend)
         self._methods = [None if methods is None else frozenset(methods) for _, methods in routes]
         # What was found lately; bounded, and long paths are not worth remembering.
         self._found: dict[tuple[bytes, bytes], Found] = {}
@@ -100,28 +114,47 @@ class Router:
                 self._found[key] = found
         return found
 
+    @staticmethod
+    def choose(choices: Sequence[Choice], met: Callable[[int], bool]) -> Found:
+        """The first of them that takes the request, where `met` says which are there at all."""
+        allowed: set[str] = set()
+        for place, others in choices:
+            if met(place):
+                if others is None:
+                    return Found(place, ())
+                allowed |= others
+        return Found(-1, tuple(sorted(allowed))) if allowed else NOWHERE
+
     def _find(self, path: bytes, method: bytes) -> Found:
         name = method.decode("ascii")
-        allowed: set[str] = set()
+        choices: list[Choice] = []
         for index in self._candidates(path):
             methods = self._methods[index]
             if methods is None or name in methods or (name == "HEAD" and "GET" in methods):
-                return Found(index, ())
-            allowed |= methods | {"HEAD"} if "GET" in methods else methods
-        return Found(-1, tuple(sorted(allowed))) if allowed else NOWHERE
+                choices.append(Choice(index))
+                if index not in self._depend:
+                    break
+            else:
+                choices.append(Choice(index, methods | {"HEAD"} if "GET" in methods else methods))
+        if self._depend.isdisjoint(place for place, _ in choices):
+            return self.choose(choices, lambda _: True)
+        return Found(-1, (), tuple(choices))
 
     def _candidates(self, path: bytes) -> list[int]:
         found = list(self._exact.get(path, ()))
         first = found[0] if found else len(self._methods)
         for index, literal, below, pattern in self._patterns:
-            if index > first and self._methods[first] is None:
+            if index > first and self._takes_all(first):
                 break
             if literal is None:
                 if pattern.matches(path):
                     found.append(index)
             elif path == literal or path.startswith(below):
                 found.append(index)
-            if found and found[-1] == index and self._methods[index] is None:
+            if found and found[-1] == index and self._takes_all(index):
                 first = min(first, index)
         found.sort()
         return found
+
+    def _takes_all(self, index: int) -> bool:
+        return self._methods[index] is None and index not in self._depend

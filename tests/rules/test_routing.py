@@ -52,6 +52,35 @@ def test_the_first_that_fits(routes: Routes, requests: list[tuple[str, str]]) ->
         assert router.find(path.encode(), method.encode()) == first(routes, path, method), (path, method)
 
 
+@given(
+    ROUTES,
+    st.tuples(PATHS, st.sampled_from(["GET", "HEAD", "POST", "DELETE"])),
+    st.sets(st.integers(0, 6)),
+    st.sets(st.integers(0, 6)),
+)
+def test_routes_that_depend_on_more_are_there_only_where_that_is_met(
+    routes: Routes, request: tuple[str, str], depend: set[int], off: set[int]
+) -> None:
+    path, method = request
+    router = Router(routes, {place for place in depend if place < len(routes)})
+    for _ in range(2):
+        found = router.find(path.encode(), method.encode())
+        if found.choices:
+            assert found.place == -1
+            assert not depend.isdisjoint(place for place, _ in found.choices)
+            found = Router.choose(found.choices, lambda place: place not in depend & off)
+        there = [("/never/**", ["PUT"]) if place in depend & off else one for place, one in enumerate(routes)]
+        assert found == first(there, path, method)
+
+
+def test_what_is_not_there_says_nothing_of_its_methods() -> None:
+    router = Router([("/a", ["POST"]), ("/a", ["PUT"])], {0})
+    choices = router.find(b"/a", b"GET").choices
+    assert Router.choose(choices, lambda place: place != 0) == Found(-1, ("PUT",))
+    assert Router.choose(choices, lambda _: True) == Found(-1, ("POST", "PUT"))
+    assert Router.choose(choices, lambda _: False) is NOWHERE
+
+
 @given(PATTERNS, PATHS)
 def test_a_pattern_alone(pattern: str, path: str) -> None:
     assert Pattern.compile(pattern).matches(path.encode()) is matches(pattern, path)
