@@ -56,10 +56,16 @@ def payload(raw: object, at: Place, notes: Notes) -> Payload | None:
         notes.refuse(at, f"a payload is one of {', '.join(sorted(_TYPES))} and a text")
         return None
     try:
-        return Payload(kind, text, json.loads(text) if kind in ("number", "json") else text)
+        data = json.loads(text, parse_constant=_no_constant) if kind in ("number", "json") else text
+        return Payload(kind, text, data)
     except (ValueError, RecursionError):
         notes.refuse((*at, "value"), f"{shown(text)} is no {kind}")
         return Payload(kind, text, text)
+
+
+def _no_constant(text: str) -> None:
+    """Python reads NaN, which no JSON has."""
+    raise ValueError(text)
 
 
 def _plain(raw: object) -> Payload:

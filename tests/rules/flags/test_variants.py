@@ -99,6 +99,10 @@ def test_without_weights_there_is_none() -> None:
         ([{"name": "a", "weight": 1, "payload": {"type": "xml", "value": "x"}}], ("variants", 0, "payload")),
         ([{"name": "a", "weight": 1, "payload": {"type": ["json"], "value": "1"}}], ("variants", 0, "payload")),
         (
+            [{"name": "a", "weight": 1, "payload": {"type": "number", "value": "NaN"}}],
+            ("variants", 0, "payload", "value"),
+        ),
+        (
             [{"name": "a", "weight": 1, "payload": {"type": "json", "value": "{"}}],
             ("variants", 0, "payload", "value"),
         ),
