@@ -34,7 +34,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "caps": {"rules", "exchange", "errors", "gate", "state.ports"},
     "cache": {
         "background", "rules", "exchange", "errors", "gate", "upstreams",
-        "state.availability", "state.ports", "state.redis_client", "state.redis_scripts", "state.redis_url",
+        "state.availability", "state.keeper", "state.ports", "state.redis_calls", "state.redis_client", "state.redis_scripts",
+        "state.redis_url",
     },
     "flags": {"rules", "state.ports"},
     "policies": {

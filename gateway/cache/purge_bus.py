@@ -6,9 +6,9 @@ keeps the two in step: an entry that goes to the shared tier bears the last shar
 purges, one that comes from there the last number of this process up to which its writer must have seen all.
 
 A purge is applied here at once, then numbered, logged and published by one script (lua/purges.lua). The same script
-is asked every POLL seconds, so whoever missed a message finds out by the number and has what the log has; where that
-does not reach back, everything is purged that is older. While the server is gone purges wait, MOST of them, beyond
-which they are one of everything.
+is asked every half second (state/keeper.py), so whoever missed a message finds out by the number and has what the log
+has; where that does not reach back, everything is purged that is older. While the server is gone purges wait, MOST of
+them, beyond which they are one of everything.
 """
 
 from __future__ import annotations
@@ -16,18 +16,17 @@ from __future__ import annotations
 import asyncio
 from bisect import bisect_right
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from secrets import token_bytes
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import orjson
 
 from gateway.cache.codec import Garbage
 from gateway.rules.purge import Kind, Purge
+from gateway.state.redis_calls import Run
 from gateway.state.redis_scripts import Script
 
-#: Seconds between two looks at the number.
-POLL = 0.5
 #: Purges that the shared log holds, that may wait, and whose numbers are known here.
 MOST = 4000
 #: Milliseconds that the shared log outlives the last sign of any replica: longer than any entry there.
@@ -38,8 +37,6 @@ _SETTLED = 10.0
 _SEEN = 256
 
 _PURGES = Script("purges", "gateway.cache")
-
-Run = Callable[[Script, Sequence[bytes], Sequence[bytes]], Awaitable[Any]]
 
 
 class Log(Protocol):

@@ -18,7 +18,6 @@ from gateway.background import Background, Bug
 from gateway.cache.codec import NAMES, Garbage, Record, decode_names, encode_names, seal
 from gateway.cache.compression import Busy, Packing
 from gateway.cache.entry import Entry, Values
-from gateway.cache.keeper import Keeper
 from gateway.cache.places import MOST_LISTS, Places
 from gateway.cache.purge_bus import PurgeBus
 from gateway.cache.redis_backend import Backend
@@ -27,6 +26,7 @@ from gateway.rules import vary
 from gateway.rules.purge import Effect, Purge, PurgeLog
 from gateway.rules.vary import Names
 from gateway.state.availability import Availability, Moved
+from gateway.state.keeper import Keeper
 from gateway.state.ports import Unavailable
 from gateway.state.redis_client import RedisTls
 from gateway.state.redis_url import RedisUrl
@@ -97,7 +97,7 @@ class RedisTier:
         self._turns = Turns(self._backend.run, lambda: self.up, self._work.spawn)
         self._log = log
         self._bus = PurgeBus(self._places.prefix, log, apply)
-        self._keeper = Keeper(self._backend, self._bus, self._availability, bug)
+        self._keeper = Keeper("cache.keeper", self._backend, self._bus, self._availability, bug)
         self._moved = moved
         #: The last writing of a resource that is not over.
         self._writing: dict[bytes, asyncio.Task[None]] = {}
