@@ -14,7 +14,7 @@ from gateway.rules import request_target
 
 
 class Choice(NamedTuple):
-    """A route that matches the path, by its place; `others` are the methods that it takes in place of the one asked."""
+    """A route that matches the path, by its place; `others` are the methods that it takes, without the one asked."""
 
     place: int
     others: frozenset[str] | None = None
