@@ -37,7 +37,10 @@ MAY_IMPORT: dict[str, set[str]] = {
         "state.availability", "state.keeper", "state.ports", "state.redis_calls", "state.redis_client", "state.redis_scripts",
         "state.redis_url",
     },
-    "flags": {"rules", "state.ports"},
+    "flags": {
+        "background", "rules", "state.availability", "state.keeper", "state.ports", "state.redis_calls",
+        "state.redis_client", "state.redis_scripts", "state.redis_url",
+    },
     "policies": {
         "caps", "entropy", "errors", "exchange", "gate", "rates", "rules", "settings.cache_forms",
         "settings.rate_rule", "settings.rates", "settings.types", "state.asking", "state.calendar",

@@ -11,7 +11,7 @@ from gateway.rules.flags.compiling import Wrong
 from gateway.rules.flags.layers import Value
 
 #: Bytes of a live value as JSON.
-LONGEST_VALUE = 65_536
+LONGEST_VALUE = 32_768
 
 
 class Garbage(Exception):

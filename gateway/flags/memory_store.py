@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Mapping
-from types import MappingProxyType
 
+from gateway.flags.merging import NOTHING, later, merged, nobody
 from gateway.flags.ports import MOST_CHANGES, Change, State
 
 
@@ -17,10 +16,10 @@ class MemoryStore:
     known = True
 
     def __init__(self) -> None:
-        self.live: Mapping[str, Change] = MappingProxyType({})
+        self.live = NOTHING
         self._changes = 0
         self._history: dict[str, deque[Change]] = {}
-        self.learned = _nobody
+        self.learned = nobody
 
     @property
     def mark(self) -> bytes:
@@ -41,7 +40,7 @@ class MemoryStore:
         kept = change._replace(when=later(time.time(), before))
         self._changes += 1
         self._history.setdefault(change.flag, deque(maxlen=MOST_CHANGES)).append(kept)
-        self.live = MappingProxyType({**self.live, change.flag: kept})
+        self.live = merged(self.live, [kept])
         self.learned()
         return True
 
@@ -52,13 +51,3 @@ class MemoryStore:
     def health(self) -> State:
         """See `ports.Store`."""
         return "healthy", ""
-
-
-def later(now: float, before: Change | None) -> float:
-    """When a change is made: now, in whole milliseconds, and after the one before it whatever a clock says."""
-    milliseconds = int(now * 1000)
-    return (milliseconds if before is None else max(milliseconds, round(before.when * 1000) + 1)) / 1000
-
-
-def _nobody() -> None:
-    """Nobody listens yet."""

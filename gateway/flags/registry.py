@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 from gateway.flags.codec import unsuitable
 from gateway.flags.memory_store import MemoryStore
+from gateway.flags.merging import NOTHING, nobody
 from gateway.flags.ports import MOST_FLAGS, Change, NoSuchFlag, State, Store, WrongChange
 from gateway.rules.flags import layers
 from gateway.rules.flags.compiling import Place, Wrong
@@ -70,7 +71,7 @@ class Registry:
         self._effective: Mapping[str, object] = {}
         self._store: Store = MemoryStore()
         #: The last changes as they are in force: the store's, once it is known.
-        self._live: Mapping[str, Change] = {}
+        self._live = NOTHING
         self.use(self._store)
 
     # ---- what it stands on
@@ -89,7 +90,7 @@ class Registry:
 
     def use(self, store: Store) -> None:
         """Keep live values there from now on. Until that one is known, what was last known stays."""
-        self._store.learned = _nobody
+        self._store.learned = nobody
         self._store = store
         store.learned = self._learned
         self._learned()
@@ -169,8 +170,11 @@ class Registry:
             taken = {**self._taken(), name: value}
             before = set(self.current.wrong)
             wrong += [_about(one, name) for one in self._compiled(self._merged(taken)).wrong if one not in before]
-        if len(self._live) >= MOST_FLAGS and name not in self._live:
-            wrong.append(Wrong((), f"{MOST_FLAGS} flags have been changed, and no more can be"))
+        if (
+            value is not None
+            and sum(one.value is not None for one in self._live.values() if one.flag != name) >= MOST_FLAGS
+        ):
+            wrong.append(Wrong((), f"{MOST_FLAGS} flags have live values, and no more can"))
         if wrong:
             raise WrongChange(wrong)
 
@@ -227,7 +231,3 @@ def _about(one: Wrong, name: str) -> Wrong:
     """A mistake with its place in the changed flag."""
     at: Place = one.at[2:] if one.at[:2] == ("define", name) else one.at
     return Wrong(at, one.message)
-
-
-def _nobody() -> None:
-    """Nobody listens any more."""
