@@ -38,7 +38,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "state.redis_url",
     },
     "flags": {
-        "background", "rules", "state.availability", "state.keeper", "state.ports", "state.redis_calls",
+        "background", "cache.content", "errors", "exchange", "rules", "upstreams.relay", "state.availability", "state.keeper", "state.ports", "state.redis_calls",
         "state.redis_client", "state.redis_scripts", "state.redis_url",
     },
     "policies": {
@@ -54,6 +54,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "admin": {"listeners"},
     "operations": {"admin", "policies", "rules", "settings", "state", "telemetry", "upstreams"},
     "cache_operations": {"admin", "cache", "rules", "settings", "telemetry"},
+    "flag_operations": {"admin", "flags", "rules", "state.ports"},
     "control": {"admin", "faults", "listeners", "settings", "telemetry"},
     "errands": {"cache", "errors", "exchange", "pipeline", "policies", "rules"},
     "caching": {
@@ -81,6 +82,7 @@ ONLY_FOR: dict[str, set[str]] = {
     "control": {"assembly"},
     "operations": {"assembly"},
     "cache_operations": {"assembly", "caching"},
+    "flag_operations": {"assembly"},
     "protection": {"assembly"},
     "caching": {"assembly"},
     "errands": {"assembly"},

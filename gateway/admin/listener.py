@@ -13,8 +13,9 @@ from urllib.parse import parse_qsl
 import orjson
 from aiohttp import web
 
-from gateway.admin import breakers, cache, limits, process
+from gateway.admin import breakers, cache, flags, limits, process
 from gateway.admin.auth import Gatekeeper, Refusal
+from gateway.admin.flag_ports import WrongFlag
 from gateway.admin.openapi import document
 from gateway.admin.operation import Answer, Call, Operation
 from gateway.admin.ports import Conflict, NotThere, Ports, Unavailable
@@ -44,6 +45,7 @@ class AdminListener:
             *breakers.operations(ports.breakers),
             *limits.operations(ports.limits),
             *(() if ports.cache is None else cache.operations(ports.cache)),
+            *(() if ports.flags is None else flags.operations(ports.flags)),
             *process.operations(ports.config, ports.process),
         ]
         self._router = Router(ROOT, self._operations)
@@ -123,6 +125,11 @@ class AdminListener:
             return problem(404, str(error))
         except Conflict as error:
             return problem(409, str(error))
+        except WrongFlag as error:
+            wrong = [{"pointer": pointer, "detail": detail} for pointer, detail in error.mistakes]
+            return problem(
+                409, "With the config in force this cannot be; errors says what is wrong where.", errors=wrong
+            )
         except Unavailable as error:
             return problem(503, str(error), {"Retry-After": "1"})
         if operation.changes:

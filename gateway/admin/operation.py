@@ -55,10 +55,12 @@ class Operation:
     takes: str = ""
     #: The body may be left out; it is an empty object then.
     optional: bool = False
+    #: It asks, whatever its method.
+    reads: bool = False
     #: Statuses of the problems that only this one has.
     problems: tuple[int, ...] = ()
 
     @property
     def changes(self) -> bool:
         """Whether it changes anything; it is told of then."""
-        return self.method != "GET"
+        return self.method != "GET" and not self.reads

@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypedDict
 
+from gateway.admin.flag_ports import Flags
+
 #: What a purge goes by.
 PurgeBy = Literal["tag", "url", "pattern", "key", "all"]
 
@@ -342,5 +344,6 @@ class Ports:
     config: Config
     process: Process
     events: Events
-    #: None while there is none; its paths are not there either then.
+    #: None while there are none; their paths are not there either then.
     cache: Cache | None = None
+    flags: Flags | None = None

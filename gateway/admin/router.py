@@ -18,7 +18,11 @@ class Found(NamedTuple):
 
 
 class Router:
-    """The operations below `root`. A parameter is decoded after the path was split, so it may hold slashes."""
+    """The operations below `root`. A parameter is decoded after the path was split, so it may hold slashes.
+
+    2001:db8::/64 is a key, and not everybody escapes its slash: where no path has as many segments, one's last
+    parameter takes the rest.
+    """
 
     def __init__(self, root: str, operations: Iterable[Operation]) -> None:
         self._operations = [((root + operation.path).split("/"), operation) for operation in operations]
@@ -27,20 +31,22 @@ class Router:
         """The operation; HEAD is GET's. Raises ValueError where the path's escapes are no UTF-8."""
         segments = path.split("/")
         allowed: list[str] = []
-        for pattern, operation in self._operations:
-            parameters = _match(pattern, segments)
-            if parameters is None:
-                continue
-            if operation.method == ("GET" if method == "HEAD" else method):
-                return Found(operation, parameters, ())
-            allowed += ["GET", "HEAD"] if operation.method == "GET" else [operation.method]
+        for rest in (False, True):
+            for pattern, operation in self._operations:
+                parameters = _match(pattern, segments, rest=rest)
+                if parameters is None:
+                    continue
+                if operation.method == ("GET" if method == "HEAD" else method):
+                    return Found(operation, parameters, ())
+                allowed += ["GET", "HEAD"] if operation.method == "GET" else [operation.method]
+            if allowed:
+                break
         return Found(None, {}, tuple(allowed))
 
 
-def _match(pattern: list[str], segments: list[str]) -> dict[str, str] | None:
+def _match(pattern: list[str], segments: list[str], *, rest: bool) -> dict[str, str] | None:
     parameters = {}
-    if pattern[-1].startswith("{") and len(segments) > len(pattern):
-        # 2001:db8::/64 is a key; not everybody escapes its slash.
+    if rest and pattern[-1].startswith("{") and len(segments) > len(pattern):
         segments = [*segments[: len(pattern) - 1], "/".join(segments[len(pattern) - 1 :])]
     if len(segments) != len(pattern):
         return None

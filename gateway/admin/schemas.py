@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from gateway.admin.cache import PURGE, WARM
+from gateway.admin.flags import ASK, CHANGE
 from gateway.admin.limits import BLOCK
 from gateway.admin.shape import Schema
 
@@ -191,6 +192,70 @@ _CACHED_KEY = _object(
     fresh_for=_said({"type": "number"}, "Seconds; negative when it is stale."),
 )
 
+_VALUE: Schema = {"type": "object", "description": "Keys of a definition, as flags.define has them."}
+
+_FLAG_CHANGE = _object(
+    "A change of a flag's live value.",
+    when=_said(_SECONDS, "Seconds since 1970."),
+    who=_TEXT,
+    why=_TEXT,
+    live=_said(_or_null(_VALUE), "The whole live value from then on; null: it was taken away."),
+)
+
+_FLAG_SHOWN = _object(
+    "A flag. Of its layers, live goes before environment, and that before file, key by key.",
+    name=_TEXT,
+    enabled=_said(_FLAG, "Whether it can be on for anybody."),
+    value=_said(_VALUE, "What all layers come to."),
+    file=_said(_or_null(_VALUE), "What flags.define says."),
+    environment=_said(_or_null(_VALUE), "What FEATURE_NAME and ROLLOUT_NAME say; null where they say nothing."),
+    live=_said(_or_null(_VALUE), "What was said at run time; null where nothing was."),
+    changed={"anyOf": [_ref("FlagChange"), {"type": "null"}]},
+    ignored=_said(_TEXTS, "Why the live value, though kept, is not in force."),
+)
+
+_FLAG_CHECK = _object(
+    "One thing that was asked.", said=_TEXT, met=_FLAG, found=_said(_or_null(_TEXT), "What the context has there.")
+)
+
+_FLAG_BUCKET = _object(
+    "Where somebody stands in a share.",
+    group=_TEXT,
+    stickiness=_said(_TEXT, "By what somebody is told from others."),
+    who=_said(_or_null(_TEXT), "null: the context does not tell; each request draws anew."),
+    place=_said(_or_null(_SECONDS), "From 0 to 100."),
+    below=_said(_SECONDS, "Below this, the share has somebody."),
+)
+
+_FLAG_STRATEGY = _object(
+    "One strategy, as far as it was asked.",
+    strategy=_TEXT,
+    met=_FLAG,
+    checks=_list("FlagCheck"),
+    bucket={"anyOf": [_ref("FlagBucket"), {"type": "null"}]},
+)
+
+_FLAG_DRAW = _object(
+    "How a variant was found.",
+    variant=_TEXT,
+    stickiness=_TEXT,
+    drawn=_said(_or_null(_COUNT), "null: somebody is named for it."),
+    of=_said(_COUNT, "The sum of all weights."),
+)
+
+_FLAG_EXPLANATION = _object(
+    "What a flag says to a context, and how it comes to that.",
+    flag=_TEXT,
+    on=_FLAG,
+    variant=_said(_TEXT, "Its variant's name; `on` without one, or `off`."),
+    reason=_said(_TEXT, "OpenFeature's word for it."),
+    because=_said(_TEXT, "What decided."),
+    prerequisites=_list("FlagCheck"),
+    guards=_said(_list("FlagCheck"), "What must hold whichever strategy is met."),
+    strategies=_list("FlagStrategy"),
+    draw={"anyOf": [_ref("FlagDraw"), {"type": "null"}]},
+)
+
 _PROBLEM = {
     "type": "object",
     "description": "An error (RFC 9457).",
@@ -262,6 +327,25 @@ COMPONENTS: dict[str, Any] = {
     "Warm": WARM,
     "Warming": _WARMING,
     "WarmFailure": _object("What could not be warmed.", url=_said(_TEXT, "Without the query."), why=_TEXT),
+    "Flags": _object(
+        "Every flag.",
+        flags=_list("Flag"),
+        kept={
+            "type": "string",
+            "enum": ["redis", "file", "memory"],
+            "description": "Where live values are; memory forgets them with the process.",
+        },
+    ),
+    "Flag": _FLAG_SHOWN,
+    "FlagChange": _FLAG_CHANGE,
+    "FlagHistory": _object("A flag's changes, the latest first.", changes=_list("FlagChange")),
+    "NewFlag": CHANGE,
+    "FlagQuestion": ASK,
+    "FlagExplanation": _FLAG_EXPLANATION,
+    "FlagCheck": _FLAG_CHECK,
+    "FlagBucket": _FLAG_BUCKET,
+    "FlagStrategy": _FLAG_STRATEGY,
+    "FlagDraw": _FLAG_DRAW,
     "Config": _object("The config in force.", config={"type": "object"}),
     "Drain": _object(
         "Whether the gateway drains.",

@@ -38,7 +38,7 @@ def _of_object(schema: Schema, value: dict[str, Any], pointer: str) -> Iterator[
     for name, inner in value.items():
         if name in properties:
             yield from mistakes(properties[name], inner, f"{pointer}/{name}")
-    if not value.keys() <= properties.keys():
+    if not schema.get("additionalProperties", False) and not value.keys() <= properties.keys():
         known = ", ".join(properties) or "none"
         yield pointer, f"has a member that is not known; known: {known}"
     ways = [way["required"] for way in schema.get("oneOf", ())]  # of which nothing else is understood

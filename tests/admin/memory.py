@@ -15,6 +15,7 @@ from gateway.admin.ports import (
     Unavailable,
 )
 from gateway.rules.breaker import CLOSED, BreakerRule, Circuit
+from tests.admin.flags import flags
 from tests.admin.memory_cache import MemoryCache
 
 RULE = "ingress/generate/daily"
@@ -183,9 +184,10 @@ class Insides:
         self.breakers = MemoryBreakers("app", "pay/ment", "öffentlich %")
         self.limits = MemoryLimits()
         self.cache = MemoryCache()
+        self.flags = flags()
         self.process = MemoryProcess()
         self.events = MemoryEvents()
 
     @property
     def ports(self) -> Ports:
-        return Ports(self.breakers, self.limits, MemoryConfig(), self.process, self.events, self.cache)
+        return Ports(self.breakers, self.limits, MemoryConfig(), self.process, self.events, self.cache, self.flags)

@@ -8,14 +8,14 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints, is_typedd
 import pytest
 from jsonschema import Draft202012Validator
 
-from gateway.admin import ports
+from gateway.admin import flag_ports, ports
 from gateway.admin.schemas import COMPONENTS
 from gateway.admin.shape import DESCRIBING, WORDS
 from tests.admin.conftest import Running
 from tests.admin.memory import RULE
 
 API = "/api/v1"
-VALUES = [value for value in vars(ports).values() if is_typeddict(value)]
+VALUES = [value for module in (ports, flag_ports) for value in vars(module).values() if is_typeddict(value)]
 
 
 async def described(running: Running) -> dict[str, Any]:
@@ -56,6 +56,23 @@ async def test_every_answer_is_as_described(running: Running) -> None:
         ("POST", "/cache/warm", "/cache/warm", {"urls": ["/models"]}),
         ("POST", "/cache/warm", "/cache/warm", {}),
         ("GET", "/cache/warm", "/cache/warm", None),
+        ("GET", "/flags", "/flags", None),
+        (
+            "PUT",
+            "/flags/{name}",
+            "/flags/NEW_DASHBOARD",
+            {"live": {"enabled": False}, "who": "ann", "why": "it fails"},
+        ),
+        ("PUT", "/flags/{name}", "/flags/NEW_DASHBOARD", {"live": {"rollout": "120%"}}),
+        ("PUT", "/flags/{name}", "/flags/NOPE", {"live": {}}),
+        ("PATCH", "/flags/{name}", "/flags/NEW_DASHBOARD", {"live": {"enabled": None, "rollout": "50%"}}),
+        ("GET", "/flags/{name}", "/flags/NEW_DASHBOARD", None),
+        ("GET", "/flags/{name}/history", "/flags/NEW_DASHBOARD/history?n=5", None),
+        ("POST", "/flags/{name}/why", "/flags/NEW_DASHBOARD/why", {"context": {"user": "u2"}}),
+        ("POST", "/flags/{name}/why", "/flags/THEME/why", {"context": {"user": "u1", "header:x-plan": "pro"}}),
+        ("POST", "/flags/{name}/why", "/flags/THEME/why", {"context": {"now": "soon"}}),
+        ("DELETE", "/flags/{name}", "/flags/NEW_DASHBOARD?who=ann&why=fixed", None),
+        ("GET", "/flags", "/flags", None),
         ("GET", "/config", "/config", None),
         ("GET", "/drain", "/drain", None),
         ("POST", "/drain", "/drain", None),
@@ -91,6 +108,8 @@ def kinds_of(hint: Any) -> set[str]:
         return {"object"}
     if get_origin(hint) is list:
         return {"array"}
+    if get_origin(hint) is dict:
+        return {"object"}
     if get_origin(hint) is Literal:
         return {"string"}
     return {plain[hint]} if hint in plain else {kind for way in get_args(hint) for kind in kinds_of(way)}
@@ -104,12 +123,12 @@ async def test_inputs_use_only_words_that_are_checked(running: Running) -> None:
         for operation in methods.values()
         for parameter in operation.get("parameters", [])
     ]
-    inputs += [COMPONENTS[name] for name in ("Block", "Purge", "Warm")]
+    inputs += [COMPONENTS[name] for name in ("Block", "Purge", "Warm", "NewFlag", "FlagQuestion")]
     for schema in inputs:
         for part in parts(schema):
             assert part.keys() <= WORDS | DESCRIBING
             assert part["type"] in ("object", "array", "boolean", "string")
-            assert part["type"] != "object" or part["additionalProperties"] is False
+            assert part["type"] != "object" or part["additionalProperties"] in (False, True)
             assert all(way.keys() == {"required"} for way in part.get("oneOf", ()))
             if "pattern" in part:
                 assert part["pattern"].startswith("^")

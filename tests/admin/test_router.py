@@ -22,6 +22,7 @@ ROUTER = Router(
         operation("GET", "/things"),
         operation("POST", "/things"),
         operation("POST", "/things/{name}/open"),
+        operation("GET", "/things/{name}/parts"),
         operation("DELETE", "/things/{key}"),
     ],
 )
@@ -51,6 +52,8 @@ def test_found(method: str, path: str, name: str, parameters: dict[str, str]) ->
     [
         ("PUT", "/api/things", ("GET", "HEAD", "POST")),
         ("GET", "/api/things/a", ("DELETE",)),
+        ("DELETE", "/api/things/a/parts", ("GET", "HEAD")),
+        ("GET", "/api/things/a/b", ("DELETE",)),
         ("GET", "/api/other", ()),
         ("GET", "/things", ()),
         ("GET", "/api/Things", ()),

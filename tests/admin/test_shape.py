@@ -27,16 +27,17 @@ ARRAYS = st.fixed_dictionaries(
 )
 NAMES = st.lists(st.sampled_from("pqr"), unique=True)
 OBJECTS = st.builds(
-    lambda properties, required, ways: {
+    lambda properties, required, ways, others: {
         "type": "object",
         "properties": properties,
         "required": required,
-        "additionalProperties": False,
+        "additionalProperties": others,
         **({"oneOf": [{"required": way} for way in ways]} if ways else {}),
     },
     st.dictionaries(st.sampled_from("pqr"), TEXTS | FLAGS | ARRAYS),
     NAMES,
     st.lists(NAMES, max_size=3),
+    st.booleans(),
 )
 # No newline: Python's $ also matches before a last one, which a JSON Schema's does not.
 VALUES: st.SearchStrategy[Any] = st.recursive(
