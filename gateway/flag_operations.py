@@ -15,7 +15,7 @@ from gateway.rules.flags import explanation, given, ofrep
 from gateway.rules.flags.compiling import Place, Wrong
 from gateway.rules.flags.explanation import Explanation
 from gateway.rules.flags.layers import as_value
-from gateway.state import ports as state
+from gateway.state.ports import Unavailable as Unanswered
 
 _Found = TypeVar("_Found")
 
@@ -123,7 +123,7 @@ async def _asked(asking: Awaitable[_Found]) -> _Found:
         raise _missing(error) from None
     except WrongChange as error:
         raise WrongFlag([_mistake(one) for one in error.mistakes]) from None
-    except state.Unavailable as error:
+    except Unanswered as error:
         raise Unavailable(f"Flags cannot be changed or looked back at now: {error}") from None
 
 

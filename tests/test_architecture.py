@@ -38,7 +38,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "state.redis_url",
     },
     "flags": {
-        "background", "cache.content", "errors", "exchange", "rules", "upstreams.relay", "state.availability", "state.keeper", "state.ports", "state.redis_calls",
+        "background", "cache.content", "errors", "exchange", "rules", "state.availability", "state.keeper",
+        "state.ports", "state.redis_calls", "upstreams.relay",
         "state.redis_client", "state.redis_scripts", "state.redis_url",
     },
     "policies": {

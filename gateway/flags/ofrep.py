@@ -24,7 +24,7 @@ from gateway.rules.conditional import matches
 from gateway.rules.flags import given, ofrep
 from gateway.rules.flags.context import Context
 from gateway.rules.flags.flag_set import FlagSet
-from gateway.upstreams import relay
+from gateway.upstreams.relay import reply
 
 #: Bytes of a request's body: one context.
 LARGEST = 64 * 1024
@@ -93,7 +93,7 @@ class Ofrep:
                 status, content = HTTPStatus.NOT_MODIFIED, b""
             else:
                 fields = [(b"Content-Type", b"application/json"), *fields]
-        relay.reply(exchange, Reply(status, fields, content), HTTPStatus(status).phrase.encode())
+        reply(exchange, Reply(status, fields, content), HTTPStatus(status).phrase.encode())
 
     def _bulk(self, body: bytes) -> tuple[int, dict[str, Any]]:
         try:
