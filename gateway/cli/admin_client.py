@@ -91,6 +91,10 @@ class AdminClient:
         """POST to it."""
         return self._ask("POST", path, has, {}, body)
 
+    def patch(self, path: str, has: str, body: dict[str, Any]) -> Any:
+        """PATCH it."""
+        return self._ask("PATCH", path, has, {}, body)
+
     def delete(self, path: str, has: str, **query: str | None) -> Any:
         """DELETE it."""
         return self._ask("DELETE", path, has, query)

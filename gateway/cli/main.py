@@ -23,6 +23,7 @@ COMMANDS = {
     "limits": "see and change a running gateway's rate limits, in-flight caps and blocked keys",
     "breakers": "see a running gateway's circuit breakers, and open or close them",
     "cache": "see what a running gateway's cache holds and finds, purge it, warm it",
+    "flags": "see and change a running gateway's feature flags, and why they say what to whom",
     "drain": "have a running gateway drain, and wait until it has",
     "demo": "run the gateway in front of an example app and a stand-in AI provider",
 }

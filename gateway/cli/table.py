@@ -26,14 +26,14 @@ def print_table(columns: Sequence[str], rows: Iterable[Sequence[object]], *, emp
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in listed:
         # As Text, so that no name or key is taken for a style.
-        table.add_row(*(Text(_plain(cell)) for cell in row))
+        table.add_row(*(Text(plain(cell)) for cell in row))
     console = Console(highlight=False)
     if not console.is_terminal:
         console.width = _WIDTH
     console.print(table)
 
 
-def _plain(cell: object) -> str:
+def plain(cell: object) -> str:
     """A cell's text, with nothing in it that a terminal would obey: keys may come from anybody."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in str(cell))
 
