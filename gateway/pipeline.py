@@ -3,7 +3,7 @@
 1  open       correlation id and trace; the client's address; what the listener could not read is refused
 2  route      the first whose path and method fit: 404, 405
 3  gates      headers, guards, rate limits, in-flight caps, in the order of POLICIES; a refusal ends it here
-4  cache      a stored answer, or a share in somebody's fetch (cache/shelf.py)
+4  cache      a stored answer, or a share in somebody's fetch (cache/shelf.py), or one of our own (flags/ofrep.py)
 5  forward    breaker, connection, request, response (upstreams/forward.py)
 6  reply      what the gateway itself has to say, if nobody has said anything
 7  finish     give back what was taken, count, log
@@ -54,7 +54,7 @@ class RouteMetrics(Protocol):
 
 
 class Shelf(Protocol):
-    """A route's cache."""
+    """A route's cache, or what answers for the gateway itself where a route has no way to an upstream."""
 
     def answer(self, exchange: Exchange) -> bool:
         """Answer from memory where that can be done at once; False leaves the exchange to `serve`."""
@@ -187,10 +187,10 @@ class Pipeline:
         error = exchange.failure or exchange.body.error
         if exchange.waits_at >= 0:
             error = await _wait(exchange, route.gates, exchange.waits_at) or error
-        if error is None and route.way is not None:
+        if error is None:
             if route.shelf is not None:
                 error = await route.shelf.serve(exchange)
-            else:
+            elif route.way is not None:
                 error = await forward(exchange, route.way)
         if error is not None:
             exchange.failure = error

@@ -20,9 +20,11 @@ from urllib.parse import unquote_to_bytes
 from gateway.cache.content import whole
 from gateway.errors import ContentTooLarge, GatewayError, NoRoute
 from gateway.exchange import Exchange, Fields, Reply
+from gateway.flags.answering import Tally
 from gateway.rules.conditional import matches
 from gateway.rules.flags import given, ofrep
 from gateway.rules.flags.context import Context
+from gateway.rules.flags.flag import Flag
 from gateway.rules.flags.flag_set import FlagSet
 from gateway.upstreams.relay import reply
 
@@ -39,23 +41,25 @@ _RANDOM = 8  # bytes
 class Ofrep:
     """The protocol below one path of a listener.
 
-    `flags` gives those of the moment, `random` so many random bytes; `environment` and `app` are the config's, for
-    requests that name none.
+    `flags` gives those of the moment, `random` so many random bytes; `tally` counts what they say, `environment` and
+    `app` are the config's, for requests that name none.
     """
 
-    __slots__ = ("_app", "_environment", "_flags", "_random", "_root")
+    __slots__ = ("_app", "_environment", "_flags", "_random", "_root", "_tally")
 
     def __init__(
         self,
         base: str,
         flags: Callable[[], FlagSet],
         random: Callable[[int], bytes],
+        tally: Tally,
         environment: str | None = None,
         app: str | None = None,
     ) -> None:
         self._root = base.rstrip("/").encode() + _FLAGS
         self._flags = flags
         self._random = random
+        self._tally = tally
         self._environment = environment
         self._app = app
 
@@ -100,7 +104,7 @@ class Ofrep:
             asked = self._asked(body)
         except ofrep.Unreadable as error:
             return HTTPStatus.BAD_REQUEST, ofrep.failed(error)
-        return HTTPStatus.OK, {"flags": [ofrep.evaluated(flag, asked) for flag in self._flags().flags.values()]}
+        return HTTPStatus.OK, {"flags": [self._evaluated(flag, asked) for flag in self._flags().flags.values()]}
 
     def _single(self, key: str, body: bytes) -> tuple[int, dict[str, Any]]:
         try:
@@ -110,7 +114,12 @@ class Ofrep:
         flag = self._flags().flags.get(key)
         if flag is None:
             return HTTPStatus.NOT_FOUND, ofrep.unknown(key)
-        return HTTPStatus.OK, ofrep.evaluated(flag, asked)
+        return HTTPStatus.OK, self._evaluated(flag, asked)
+
+    def _evaluated(self, flag: Flag, asked: Context) -> dict[str, Any]:
+        answer = flag.evaluate(asked)
+        self._tally.said(flag.name, answer).count += 1
+        return ofrep.worded(flag, answer)
 
     def _asked(self, body: bytes) -> Context:
         random = self._random(_RANDOM).hex()

@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from gateway.rules.flags.answer import Answer
-from gateway.rules.flags.context import Asked
 from gateway.rules.flags.flag import Flag
 
 #: Error codes of OpenFeature's.
@@ -42,9 +41,8 @@ def given(body: bytes) -> Mapping[str, object]:
     return found
 
 
-def evaluated(flag: Flag, asked: Asked) -> dict[str, Any]:
-    """What a flag says to a context, as the protocol words it."""
-    answer = flag.evaluate(asked)
+def worded(flag: Flag, answer: Answer) -> dict[str, Any]:
+    """What a flag says, as the protocol words it."""
     said: dict[str, Any] = {"key": flag.name, "reason": answer.reason, "variant": variant(answer)}
     value = _value(flag, answer)
     if value is not None:

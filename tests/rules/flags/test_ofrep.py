@@ -32,7 +32,8 @@ FLAGS = definition.compiled(
 
 
 def said(name: str, **context: Any) -> dict[str, Any]:
-    found = ofrep.evaluated(FLAGS.flags[name], Context(**context))
+    flag = FLAGS.flags[name]
+    found = ofrep.worded(flag, flag.evaluate(Context(**context)))
     assert found.pop("key") == name
     return found
 
