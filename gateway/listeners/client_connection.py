@@ -112,7 +112,7 @@ class ClientConnection(asyncio.Protocol):
         if self.phase == IDLE:
             idle_since, self._since = self._since, now
             self.phase = HEAD
-            reader.feed(data)
+            reader.feed_first(data)
             if self.phase == HEAD and not reader.in_head:  # empty lines before a request (RFC 9112, section 2.2)
                 self.phase, self._since = IDLE, idle_since
             return

@@ -83,6 +83,8 @@ class Listener:
         self.name = name
         self.limits = limits
         self.interest = interest
+        #: Another object whenever requests are read by other settings.
+        self.epoch = object()
         self.service = service
         self.log_bug = log_bug
         self._metrics = metrics
@@ -111,6 +113,7 @@ class Listener:
         """Take new limits from the next request on."""
         self.limits = limits
         self.interest = interest
+        self.epoch = object()
 
     def opened(self, connection: ClientConnection) -> None:
         """A client has connected."""

@@ -16,7 +16,7 @@ from gateway.exchange import NO_BODY, Exchange, RequestBody
 from gateway.listeners.body_replay import BodyReplay
 from gateway.rules import request_head
 from gateway.rules.field_lines import COLON, END, Pieces
-from gateway.rules.request_head import Noted
+from gateway.rules.request_head import Noted, RequestHead
 
 if TYPE_CHECKING:
     from gateway.listeners.client_connection import ClientConnection
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Requests of one connection that may wait for their turn.
 _PIPELINED = 512
+#: Bytes of a request that is remembered until the next one: an idle connection holds them, and what was read of them.
+_KNOWN = 2048
 
 
 class RequestReader:
@@ -36,6 +38,9 @@ class RequestReader:
         "_head_size",
         "_interest",
         "_kept",
+        "_known",
+        "_known_bytes",
+        "_known_epoch",
         "_noted",
         "_parser",
         "_seen",
@@ -75,13 +80,47 @@ class RequestReader:
         #: How much of the body had come at the last look.
         self._seen = 0
         self._upgrading = False
+        #: The head that the last request had, and its bytes, where the next one may have the same.
+        self._known: RequestHead | None = None
+        self._known_bytes = b""
+        self._known_epoch: object = None
         #: When the span began over which a body's pace is measured, and what had come by then.
         self._window = (now, 0)
 
     # ---- reading
 
+    def feed_first(self, data: bytes) -> None:
+        """As `feed`, where nothing else is under way.
+
+        Clients that poll, probes and SDKs send the same bytes again and again. What was one whole request without a
+        body, and nothing else, is that again: it need not be read a second time.
+        """
+        known = self._known
+        connection = self._connection
+        epoch = connection.listener.epoch
+        if known is not None and data == self._known_bytes and epoch is self._known_epoch:
+            self.queue.append(
+                Exchange(connection.listener.name, known, NO_BODY, connection, connection.peer, self.last_read)
+            )
+        else:
+            self._parse(data)
+            queue = self.queue
+            known = None
+            if len(queue) == 1 and not self.in_head and len(data) <= _KNOWN and queue[0].body is NO_BODY:
+                head = queue[0].head
+                if head.keep_alive and not head.upgrade and not self.deaf:
+                    known, self._known_bytes, self._known_epoch = head, data, epoch
+            self._known = known
+        if self.queue:
+            connection.work()
+
     def feed(self, data: bytes) -> None:
         """Parse what came, and have the connection serve what is ready."""
+        self._parse(data)
+        if self.queue:
+            self._connection.work()
+
+    def _parse(self, data: bytes) -> None:
         self._fed = len(data)
         self._feeding = True
         try:
@@ -96,8 +135,6 @@ class RequestReader:
         elif self.body is not None:
             self._check_unfinished_body(self.body)
         self._feeding = False
-        if self.queue:
-            self._connection.work()
 
     def reopen(self) -> None:
         """The upgrade was not taken: what came behind the request is the next one."""
@@ -109,7 +146,7 @@ class RequestReader:
     def part(self) -> None:
         """The connection is gone: let go of it and of the parser, which both know this reader."""
         self.deaf = True
-        self.body = None
+        self.body = self._known = None
         del self._parser, self._connection
 
     def spoil(self, error: GatewayError) -> None:

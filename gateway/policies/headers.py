@@ -196,7 +196,8 @@ class HeadersGate:
     def check(self, exchange: Exchange, now: float) -> GatewayError | None:  # noqa: ARG002 - time is no matter here
         """Edit what came, and say how to edit what goes."""
         if self._request is not None:
-            self._request.apply(exchange.head)
+            exchange.head = head = exchange.head.copy()
+            self._request.apply(head)
         # RFC 6797, section 7.2: nothing of HSTS over plain http.
         exchange.edit = self._https if exchange.proto.lower() == b"https" else self._plain
         return None

@@ -7,6 +7,7 @@ coding). What is left to judge stands here, by section of RFC 9110 and RFC 9112.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from copy import copy
 from itertools import product
 
 from gateway.rules import field_lines, hop_by_hop, request_target
@@ -83,6 +84,12 @@ class RequestHead:
     upgrade: bytes
     expects_continue: bool
     trailers_wanted: bool
+
+    def copy(self) -> RequestHead:
+        """Another one, to be changed: a head itself may be that of several requests with the same bytes."""
+        head = copy(self)
+        head.noted = dict(self.noted)
+        return head
 
     def values(self, name: bytes) -> list[bytes]:
         """The values of a field, in order; `name` in lower case."""

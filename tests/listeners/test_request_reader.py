@@ -5,13 +5,15 @@ from __future__ import annotations
 import asyncio
 import itertools
 import re
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.listeners.memory import Listening, deliver, turns
+from gateway.listeners.listener import Limits
+from gateway.settings import Limits as LimitSettings
+from tests.listeners.memory import INTEREST, Listening, deliver, turns
 
 HOST = b"Host: a.example\r\n"
 #: No upgrade, one that is never taken, one that is asked for and refused by the answer.
@@ -167,3 +169,62 @@ async def test_while_one_is_served_no_more_is_read_than_one_behind_it() -> None:
     assert [path for _, path, _ in one.echo.served] == [b"/1", b"/2"]
     transport.lose()
     await turns()
+
+
+async def test_the_same_bytes_are_the_same_request_again() -> None:
+    one = Listening()
+    _, transport = one.connect()
+    for target in (b"/a", b"/a", b"/b", b"/a", b"/a"):
+        await deliver(transport, b"GET %b HTTP/1.1\r\nHost: a\r\nX-A: 1\r\n\r\n" % target)
+        await turns()
+    assert [path for _, path, _ in one.echo.served] == [b"/a", b"/a", b"/b", b"/a", b"/a"]
+
+
+async def test_what_is_known_already_is_read_anew_by_other_settings() -> None:
+    one = Listening()
+    _, transport = one.connect()
+    request = b"GET /aaaaaaaaaa HTTP/1.1\r\nHost: a\r\n" + b"X-A: 1\r\n" * 10 + b"\r\n"
+    for _ in range(2):
+        await deliver(transport, request)
+        await turns()
+    assert len(one.echo.served) == 2
+    one.listener.reconfigure(cast("Limits", LimitSettings(header_count=5)), INTEREST)
+    await deliver(transport, request)
+    await turns()
+    assert one.echo.refused == [431]
+    assert len(one.echo.served) == 2
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\nab",
+        b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab\r\n0\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: a\r\n\r\nGET /b HTTP/1.1\r\nHo",
+        b"GET / HTTP/1.1\r\nHost: a\r\nX-Long: " + b"a" * 4000 + b"\r\n\r\n",
+    ],
+)
+async def test_what_is_more_than_one_short_request_is_read_each_time(request_: bytes) -> None:
+    one = Listening()
+    connection, transport = one.connect()
+    transport.deliver(request_)
+    await turns()
+    assert connection._reader._known is None
+
+
+@given(st.lists(st.sampled_from([b"/a", b"/b", b"/aa"]), max_size=8), st.lists(st.booleans(), min_size=8, max_size=8))
+def test_whole_or_in_pieces_requests_are_the_same(targets: list[bytes], split: list[bool]) -> None:
+    """In two pieces nothing is remembered: both ways give the same exchanges."""
+
+    async def play() -> None:
+        one = Listening()
+        _, transport = one.connect()
+        for target, pieces in zip(targets, split, strict=False):
+            request = b"GET %b?q HTTP/1.1\r\nHost: a\r\nCookie: x\r\n\r\n" % target
+            for piece in (request[:9], request[9:]) if pieces else (request,):
+                await deliver(transport, piece)
+            await turns()
+        assert [path for _, path, _ in one.echo.served] == targets
+
+    asyncio.run(play())

@@ -76,6 +76,15 @@ async def test_requests(editing: Gateway, origin: Origin) -> None:
     assert of_none == [(name.encode(), value.encode()) for name, value in sent]
 
 
+async def test_the_same_request_again_is_changed_as_the_first(editing: Gateway, origin: Origin) -> None:
+    async with await Client.connect(editing.ingress) as client:
+        for _ in range(3):
+            client.send(b"GET /route HTTP/1.1\r\nHost: a.example\r\nX-Env: mine\r\nX-Internal: 1\r\n\r\n")
+            await client.response()
+    expected = [(b"X-Only", b"l"), (b"X-Env", b"route"), (b"Via", b"1.1 b")]
+    assert [passed_on(request, but={"host"}) for request in origin.requests] == [expected] * 3
+
+
 async def test_a_body_is_framed_as_it_was(editing: Gateway, origin: Origin) -> None:
     response = await fetch(editing.ingress, "POST", "/all/x", [("X-Internal", "1")], b"hello")
     assert response.status == 200
