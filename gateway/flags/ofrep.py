@@ -18,7 +18,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from gateway.cache.content import whole
-from gateway.errors import ContentTooLarge, GatewayError, NoRoute
+from gateway.errors import ContentTooLarge, GatewayError, MethodNotAllowed, NoRoute
 from gateway.exchange import Exchange, Fields, Reply
 from gateway.flags.answering import Tally
 from gateway.rules.conditional import matches
@@ -30,11 +30,10 @@ from gateway.upstreams.relay import reply
 
 #: Bytes of a request's body: one context.
 LARGEST = 64 * 1024
-#: Below the path that the config names.
+#: Below the path that the config names; other methods are refused here, or a route behind it would have them.
 PATTERN = "/ofrep/v1/**"
-METHODS = ("POST",)
-
 _FLAGS = b"/ofrep/v1/evaluate/flags"
+_METHOD = b"POST"
 _RANDOM = 8  # bytes
 
 
@@ -65,14 +64,17 @@ class Ofrep:
 
     def answer(self, exchange: Exchange) -> bool:
         """Answer what has no body; False leaves the exchange to `serve`."""
-        if exchange.body.source is not None:
+        if exchange.method != _METHOD or exchange.body.source is not None:
             return False
         self._answer(exchange, b"")
         return True
 
     async def serve(self, exchange: Exchange) -> GatewayError | None:
         """Answer, when the body is there. Raises CancelledError when the client leaves, or sends it wrongly."""
-        if (exchange.head.length or 0) > LARGEST:
+        if exchange.method != _METHOD:
+            return MethodNotAllowed((_METHOD.decode(),))
+        length = exchange.head.length
+        if (exchange.body.received if length is None else length) > LARGEST:
             return _too_large()
         exchange.body.bound(LARGEST, _too_large)
         self._answer(exchange, await whole(exchange))
