@@ -11,7 +11,8 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from hashlib import blake2b
+from hashlib import blake2b, sha256
+from hmac import compare_digest
 from http import HTTPStatus
 from time import time
 from typing import Any
@@ -41,10 +42,10 @@ class Ofrep:
     """The protocol below one path of a listener.
 
     `flags` gives those of the moment, `random` so many random bytes; `tally` counts what they say, `environment` and
-    `app` are the config's, for requests that name none.
+    `app` are the config's, for requests that name none. With a `token`, requests need it.
     """
 
-    __slots__ = ("_app", "_environment", "_flags", "_random", "_root", "_tally")
+    __slots__ = ("_app", "_environment", "_flags", "_random", "_root", "_tally", "_token")
 
     def __init__(
         self,
@@ -54,6 +55,7 @@ class Ofrep:
         tally: Tally,
         environment: str | None = None,
         app: str | None = None,
+        token: str | None = None,
     ) -> None:
         self._root = base.rstrip("/").encode() + _FLAGS
         self._flags = flags
@@ -61,24 +63,42 @@ class Ofrep:
         self._tally = tally
         self._environment = environment
         self._app = app
+        self._token = None if token is None else sha256(token.encode()).digest()
 
     def answer(self, exchange: Exchange) -> bool:
         """Answer what has no body; False leaves the exchange to `serve`."""
         if exchange.method != _METHOD or exchange.body.source is not None:
             return False
-        self._answer(exchange, b"")
+        if self._bars(exchange):
+            _refuse(exchange)
+        else:
+            self._answer(exchange, b"")
         return True
 
     async def serve(self, exchange: Exchange) -> GatewayError | None:
         """Answer, when the body is there. Raises CancelledError when the client leaves, or sends it wrongly."""
         if exchange.method != _METHOD:
             return MethodNotAllowed((_METHOD.decode(),))
+        if self._bars(exchange):
+            _refuse(exchange)
+            return None
         length = exchange.head.length
         if (exchange.body.received if length is None else length) > LARGEST:
             return _too_large()
         exchange.body.bound(LARGEST, _too_large)
         self._answer(exchange, await whole(exchange))
         return None
+
+    def _bars(self, exchange: Exchange) -> bool:
+        """Whether the request lacks the token, as bearer's or as API key, or comes with another."""
+        if self._token is None:
+            return False
+        tokens = list(exchange.head.values(b"x-api-key"))
+        for value in exchange.head.values(b"authorization"):
+            scheme, _, token = value.partition(b" ")
+            tokens.append(token.strip(b" ") if scheme.lower() == b"bearer" else b"")
+        wanted = self._token
+        return not tokens or not all(compare_digest(sha256(one).digest(), wanted) for one in tokens)
 
     def _answer(self, exchange: Exchange, body: bytes) -> None:
         path = exchange.head.match_path
@@ -129,6 +149,16 @@ class Ofrep:
             return given.context(ofrep.given(body), time(), random, self._environment, self._app)
         except given.NoMoment:
             raise ofrep.Unreadable(ofrep.INVALID_CONTEXT, "The context's time is no date (RFC 3339).") from None
+
+
+def _refuse(exchange: Exchange) -> None:
+    content = json.dumps({"errorDetails": "This needs the token."}).encode()
+    fields: Fields = [
+        (b"Content-Type", b"application/json"),
+        (b"Cache-Control", b"no-store"),
+        (b"WWW-Authenticate", b'Bearer realm="flags"'),
+    ]
+    reply(exchange, Reply(HTTPStatus.UNAUTHORIZED, fields, content), b"Unauthorized")
 
 
 def _too_large() -> ContentTooLarge:

@@ -50,7 +50,7 @@ class Told:
 class Serving:
     """The listener's address, the flags behind it, and what was told of."""
 
-    def __init__(self, define: Mapping[str, Any], base: str) -> None:
+    def __init__(self, define: Mapping[str, Any], base: str, token: str | None) -> None:
         self.registry = Registry({})
         self.registry.configure(define, {})
         assert not self.registry.current.wrong
@@ -58,7 +58,15 @@ class Serving:
         self.told = Told()
         self.address: Address = ("", 0)
         entropy = Entropy()
-        ofrep = Ofrep(base, lambda: self.registry.current, entropy.take, self.tally, "production", "shop")
+        ofrep = Ofrep(
+            base,
+            lambda: self.registry.current,
+            entropy.take,
+            self.tally,
+            environment="production",
+            app="shop",
+            token=token,
+        )
         route = Route("ofrep", None, self.told, shelf=ofrep, egress=True)
         snapshot = Snapshot(
             stamp=Stamp(Correlation(), entropy),
@@ -82,9 +90,11 @@ class Serving:
 
 
 @asynccontextmanager
-async def serving(define: Mapping[str, Any], base: str = "/flags") -> AsyncIterator[Serving]:
+async def serving(
+    define: Mapping[str, Any], base: str = "/flags", token: str | None = None
+) -> AsyncIterator[Serving]:
     """Serve these flags below a path."""
-    one = Serving(define, base)
+    one = Serving(define, base, token)
     one.address = await one.listener.start("127.0.0.1", 0)
     try:
         yield one

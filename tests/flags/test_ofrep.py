@@ -171,3 +171,27 @@ async def test_at_the_root() -> None:
     async with serving(DEFINE, "/") as one:
         assert (await ask(one, "/ofrep/v1/evaluate/flags/HERE")).status == 200
         assert (await ask(one, FLAGS)).status == 404
+
+
+@pytest.mark.parametrize(
+    ("fields", "status"),
+    [
+        ([("Authorization", "Bearer s3cret")], 200),
+        ([("authorization", "bearer  s3cret")], 200),
+        ([("X-API-Key", "s3cret")], 200),
+        ([("X-API-Key", "s3cret"), ("Authorization", "Bearer s3cret")], 200),
+        ([("X-API-Key", "wrong"), ("Authorization", "Bearer s3cret")], 401),
+        ([], 401),
+        ([("Authorization", "Bearer s3cre")], 401),
+        ([("Authorization", "Basic s3cret")], 401),
+        ([("Authorization", "s3cret")], 401),
+        ([("X-API-Key", "")], 401),
+    ],
+)
+async def test_with_a_token(fields: list[tuple[str, str]], status: int) -> None:
+    async with serving(DEFINE, token="s3cret") as one:
+        for body in (b"", b"{}"):
+            response = await ask(one, body=body, fields=fields)
+            assert response.status == status
+            assert (response.value("WWW-Authenticate") is not None) == (status == 401)
+        assert (await ask(one, f"{FLAGS}/NOPE", fields=fields)).status == (404 if status == 200 else 401)
