@@ -143,7 +143,7 @@ class Bench:
         spin = machine.spin(self.proxy_core)
         before, started = self._times(), time.monotonic()
         cpu = process.cpu_seconds()
-        many = wrk.run(running.port, MANY, self.plan.seconds, self.load_core, self.kind.path)
+        many = self._run(running, MANY, self.plan.seconds)
         cpu = process.cpu_seconds() - cpu
         after, seconds = self._times(), time.monotonic() - started
         rss = process.rss()
@@ -170,7 +170,11 @@ class Bench:
         )
 
     def _load(self, running: Running, connections: int, seconds: int) -> tuple[wrk.Load, Tally]:
-        return wrk.run(running.port, connections, seconds, self.load_core, self.kind.path), self.origin.take()
+        return self._run(running, connections, seconds), self.origin.take()
+
+    def _run(self, running: Running, connections: int, seconds: int) -> wrk.Load:
+        varied = running.proxy.varied
+        return wrk.run(running.port, connections, seconds, self.load_core, self.kind.path, varied=varied)
 
     def _answered(self, measured: wrk.Load, tally: Tally) -> int:
         """How many requests the proxy handled: the origin's count where it saw them, wrk's of hits."""

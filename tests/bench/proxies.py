@@ -38,6 +38,7 @@ class Proxy:
     allowed: str = ""  # the samples of its metrics that count what its rate limits let pass, where a table has limits
     rules: int = 1  # how often these count a request
     hits: str = ""  # the samples of its metrics that count what its cache answered
+    varied: bool = False  # no request of a connection has the bytes of the one before
     words: tuple[tuple[str, str], ...] = ()  # more of what __NAME__ in arguments and config may stand for
 
 
@@ -92,6 +93,8 @@ UNLOGGED = ",".join(
 
 PROXIES = (
     GATEWAY,
+    # Without what it gains where a connection's requests have the same bytes, as wrk's usually have.
+    dataclasses.replace(GATEWAY, name="gateway-varied", varied=True, tables=("plain", "full", "limits", "hits")),
     # The gateway of the first table, so that what limits cost can be told within one run; and with shared limits.
     dataclasses.replace(GATEWAY, name="gateway-plain", config="plain/gateway.yaml", tables=("limits",), allowed=""),
     dataclasses.replace(GATEWAY, name="gateway-leased", config="gateway-leased.yaml", tables=("limits",)),

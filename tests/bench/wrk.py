@@ -7,7 +7,8 @@ from pathlib import Path
 
 from tests.bench.machine import pinned
 
-REPORT = Path(__file__).with_name("wrk.lua")
+SAME = Path(__file__).with_name("wrk.lua")
+VARIED = Path(__file__).with_name("wrk-varied.lua")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,10 +24,10 @@ class Load:
     socket_errors: int
 
 
-def run(port: int, connections: int, seconds: int, core: int, path: str = "/") -> Load:
-    """Load `path` at `port` on loopback for whole `seconds` from `core`."""
+def run(port: int, connections: int, seconds: int, core: int, path: str = "/", *, varied: bool = False) -> Load:
+    """Load `path` at `port` on loopback for whole `seconds` from `core`; `varied`: no two requests are the same."""
     url = f"http://127.0.0.1:{port}{path}"
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(REPORT), url]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(VARIED if varied else SAME), url]
     with pinned(core):
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 30)
     return Load(**json.loads(done.stdout.strip().splitlines()[-1]))
