@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from time import time
-from typing import Any, Literal, NamedTuple, TypeVar, cast
+from typing import Any, Literal, TypeVar, cast
 
 from gateway.admin import flag_ports as shapes
 from gateway.admin.flag_ports import WrongFlag
@@ -14,21 +14,15 @@ from gateway.flags.registry import Registry, Shown
 from gateway.rules.flags import explanation, given, ofrep
 from gateway.rules.flags.compiling import Place, Wrong
 from gateway.rules.flags.explanation import Explanation
+from gateway.rules.flags.given import Here
 from gateway.rules.flags.layers import as_value
 from gateway.state.ports import Unavailable as Unanswered
 
 _Found = TypeVar("_Found")
 
 
-class Here(NamedTuple):
-    """What contexts that do not say it have, by the config."""
-
-    environment: str | None = None
-    app: str | None = None
-
-
 class Flags:
-    """The registry; `here` gives what the config in force says of where it runs, `random` so many random bytes."""
+    """The registry; `here` gives what the config in force says of contexts, `random` so many random bytes."""
 
     def __init__(self, registry: Registry, here: Callable[[], Here], random: Callable[[int], bytes]) -> None:
         self._registry = registry
@@ -63,9 +57,8 @@ class Flags:
     def why(self, name: str, context: dict[str, Any]) -> shapes.FlagExplanation:
         """See flag_ports."""
         _there(lambda: self._registry.shown(name))
-        here = self._here()
         try:
-            asked = given.context(context, time(), self._random(8).hex(), here.environment, here.app)
+            asked = given.context(context, time(), self._random(8).hex(), self._here())
         except given.NoMoment:
             raise WrongFlag([("/context/now", "is no date (RFC 3339)")]) from None
         return _explained(explanation.why(self._registry.current.flags[name], asked))

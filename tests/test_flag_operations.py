@@ -6,10 +6,11 @@ import pytest
 
 from gateway.admin.flag_ports import WrongFlag
 from gateway.admin.ports import NotThere, Unavailable
-from gateway.flag_operations import Flags, Here
+from gateway.flag_operations import Flags
 from gateway.flags.memory_store import MemoryStore
 from gateway.flags.ports import Change
 from gateway.flags.registry import Registry
+from gateway.rules.flags.given import Here
 from gateway.state import ports as state
 
 

@@ -27,6 +27,7 @@ from gateway.rules.flags import given, ofrep
 from gateway.rules.flags.context import Context
 from gateway.rules.flags.flag import Flag
 from gateway.rules.flags.flag_set import FlagSet
+from gateway.rules.flags.given import Here
 from gateway.upstreams.relay import reply
 
 #: Bytes of a request's body: one context.
@@ -41,11 +42,11 @@ _RANDOM = 8  # bytes
 class Ofrep:
     """The protocol below one path of a listener.
 
-    `flags` gives those of the moment, `random` so many random bytes; `tally` counts what they say, `environment` and
-    `app` are the config's, for requests that name none. With a `token`, requests need it.
+    `flags` gives those of the moment, `random` so many random bytes; `tally` counts what they say, `here` is what the
+    config says of contexts. With a `token`, requests need it.
     """
 
-    __slots__ = ("_app", "_environment", "_flags", "_random", "_root", "_tally", "_token")
+    __slots__ = ("_flags", "_here", "_random", "_root", "_tally", "_token")
 
     def __init__(
         self,
@@ -53,16 +54,14 @@ class Ofrep:
         flags: Callable[[], FlagSet],
         random: Callable[[int], bytes],
         tally: Tally,
-        environment: str | None = None,
-        app: str | None = None,
+        here: Here,
         token: str | None = None,
     ) -> None:
         self._root = base.rstrip("/").encode() + _FLAGS
         self._flags = flags
         self._random = random
         self._tally = tally
-        self._environment = environment
-        self._app = app
+        self._here = here
         self._token = None if token is None else sha256(token.encode()).digest()
 
     def answer(self, exchange: Exchange) -> bool:
@@ -146,7 +145,7 @@ class Ofrep:
     def _asked(self, body: bytes) -> Context:
         random = self._random(_RANDOM).hex()
         try:
-            return given.context(ofrep.given(body), time(), random, self._environment, self._app)
+            return given.context(ofrep.given(body), time(), random, self._here)
         except given.NoMoment:
             raise ofrep.Unreadable(ofrep.INVALID_CONTEXT, "The context's time is no date (RFC 3339).") from None
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from gateway.flag_operations import Flags, Here
+from gateway.flag_operations import Flags
 from gateway.flags.registry import Registry
+from gateway.rules.flags.given import Here
 
 DEFINE = {
     "NEW_DASHBOARD": {"rollout": "25%", "users": ["u1"], "groups": ["beta_tester"]},

@@ -17,11 +17,14 @@ from gateway.listeners.listener import Limits, Listener
 from gateway.pipeline import Pipeline, Route, Snapshot
 from gateway.policies.correlation import Correlation, Stamp
 from gateway.policies.trusted_proxies import ClientAddress
+from gateway.rules.flags.given import Here
 from gateway.rules.request_head import Interest
 from gateway.rules.routing import Router
 from gateway.settings import Limits as LimitSettings
 from tests.listeners.memory import Counts
 from tests.support.client import Address
+
+HERE = Here("production", "shop", {"user": "header:X-User-Id", "plan": "header:X-Plan"})
 
 
 class Told:
@@ -63,9 +66,8 @@ class Serving:
             lambda: self.registry.current,
             entropy.take,
             self.tally,
-            environment="production",
-            app="shop",
-            token=token,
+            HERE,
+            token,
         )
         route = Route("ofrep", None, self.told, shelf=ofrep, egress=True)
         snapshot = Snapshot(

@@ -8,6 +8,7 @@ an object say, is as if it were not there.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from gateway.rules.flags.compiling import as_text
 from gateway.rules.flags.context import Context
@@ -21,6 +22,20 @@ _APP = ("appName", "app")
 _NOW = ("currentTime", "now")
 _GROUPS = "groups"
 _HEADER = "header:"
+#: Of what the config names, the names that contexts have for it.
+_USUAL = {"user": _USER, "session": _SESSION}
+
+
+class Here(NamedTuple):
+    """What the config says: of contexts that say no other, and by which names a request has what.
+
+    `sources` are names and where in a request each is found, as in `plan` and `header:X-Plan`: a context that says
+    the one need not say the other.
+    """
+
+    environment: str | None = None
+    app: str | None = None
+    sources: Mapping[str, str] = {}
 
 
 class NoMoment(ValueError):
@@ -39,18 +54,21 @@ class _Given(Context):
         return found
 
 
-def context(
-    given: Mapping[str, object],
-    now: float,
-    random: str,
-    environment: str | None = None,
-    app: str | None = None,
-) -> Context:
+def context(given: Mapping[str, object], now: float, random: str, here: Here) -> Context:
     """The context that an object describes; the rest stands in for what it says nothing of. Raises NoMoment."""
     properties = {name: _text(value) for name, value in given.items()}
     for name in given:
         if name[: len(_HEADER)].lower() == _HEADER:
             properties[name.lower()] = properties[name]
+    for name, place in here.sources.items():
+        usual = _USUAL.get(name, (name,))
+        source = place.lower() if place.startswith(_HEADER) else place
+        said = _first(properties, usual) or properties.get(source)
+        if name == _GROUPS and isinstance(given.get(name), list):
+            said = ",".join(_groups(given[name]))
+        if said:
+            properties.setdefault(usual[0], said)
+            properties.setdefault(source, said)
     moment = _first(properties, _NOW)
     at = now if moment is None else parse(moment)
     if at is None:
@@ -59,9 +77,9 @@ def context(
         user=_first(properties, _USER),
         session=_first(properties, _SESSION),
         address=_first(properties, _ADDRESS),
-        environment=_first(properties, _ENVIRONMENT) or environment,
-        app=_first(properties, _APP) or app,
-        groups=_groups(given.get(_GROUPS)),
+        environment=_first(properties, _ENVIRONMENT) or here.environment,
+        app=_first(properties, _APP) or here.app,
+        groups=_groups(given.get(_GROUPS, properties.get(_GROUPS))),
         now=at,
         random=random,
         properties=properties,

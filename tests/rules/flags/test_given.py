@@ -10,7 +10,7 @@ from hypothesis import given as generated
 from hypothesis import strategies as st
 
 from gateway.rules.flags.context import Context
-from gateway.rules.flags.given import NoMoment, context
+from gateway.rules.flags.given import Here, NoMoment, context
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -19,8 +19,11 @@ JSON = st.recursive(
 NAMES = st.sampled_from(["targetingKey", "userId", "user", "groups", "session", "header:X-A", "app"])
 
 
+HERE = Here("production", "shop", {"user": "header:X-User-Id", "groups": "header:X-Groups", "plan": "jwt:plan"})
+
+
 def read(**given: Any) -> Context:
-    return context(given, 100.0, "r", "production", "shop")
+    return context(given, 100.0, "r", HERE)
 
 
 @pytest.mark.parametrize(
@@ -37,7 +40,7 @@ def read(**given: Any) -> Context:
     ],
 )
 def test_who_it_is(given: dict[str, Any], user: str | None) -> None:
-    assert context(given, 0.0, "").user == user
+    assert context(given, 0.0, "", Here()).user == user
 
 
 def test_every_name_of_the_usual_fields() -> None:
@@ -86,10 +89,26 @@ def test_a_time_that_is_none(moment: Any) -> None:
     st.dictionaries(NAMES | st.text(), JSON, max_size=5).filter(lambda one: not one.keys() & {"now", "currentTime"})
 )
 def test_whatever_json_says_becomes_texts_of_characters(given: dict[str, Any]) -> None:
-    one = context(json.loads(json.dumps(given)), 0.0, "")
+    one = context(json.loads(json.dumps(given)), 0.0, "", HERE)
     for text in (one.user, one.session, one.app, *one.groups, *(one.get(name) for name in given)):
-        assert text is None or text.encode()
+        assert text is None or text.encode() is not None
 
 
 def test_what_is_no_character_is_replaced() -> None:
     assert read(targetingKey="a\ud800b").user == "a?b"
+
+
+def test_what_the_config_finds_in_a_request_has_both_names() -> None:
+    one = read(targetingKey="u1", groups=["a", "b"], plan="pro")
+    assert (one.user, one.groups) == ("u1", {"a", "b"})
+    assert (one.get("header:X-User-Id"), one.get("jwt:plan")) == ("u1", "pro")
+    assert set((one.get("header:X-Groups") or "").split(",")) == {"a", "b"}
+    other = read(**{"header:x-user-id": "u1", "header:X-Groups": "a, b", "jwt:plan": "pro"})
+    assert (other.user, other.groups, other.get("plan")) == ("u1", {"a", "b"}, "pro")
+    both = read(**{"user": "u1", "header:X-User-Id": "u2", "plan": "pro", "jwt:plan": "free"})
+    assert (both.user, both.get("header:X-User-Id"), both.get("plan"), both.get("jwt:plan")) == (
+        "u1",
+        "u2",
+        "pro",
+        "free",
+    )
