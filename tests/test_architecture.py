@@ -107,7 +107,7 @@ LIBRARIES: dict[str, set[str]] = {
     "mmh3": {"rules/flags/bucket.py"},
     "orjson": {
         "telemetry", "listeners/metrics.py", "listeners/bounded_server.py", "admin/listener.py",
-        "cache/codec.py", "cache/purge_bus.py", "flags/codec.py",
+        "cache/codec.py", "cache/purge_bus.py", "flags/codec.py", "flags/document.py",
     },
     "prometheus_client": {"telemetry/exposition.py"},
     "pybreaker": {"upstreams/breaker.py"},
