@@ -42,8 +42,10 @@ class ClientConnection(asyncio.Protocol):
     """Reads requests and writes responses on one accepted socket."""
 
     __slots__ = (
+        "_arrived",
         "_drained",
         "_holds",
+        "_idle_since",
         "_in_task",
         "_reader",
         "_since",
@@ -74,6 +76,9 @@ class ClientConnection(asyncio.Protocol):
         #: Whether the task has taken it over already.
         self._in_task = False
         self._holds = 0
+        #: What has begun a request and waits for its turn.
+        self._arrived = b""
+        self._idle_since = 0.0
         # The way out.
         self.write_paused = False
         self.source: Source | None = None
@@ -104,17 +109,23 @@ class ClientConnection(asyncio.Protocol):
         self._task = self.exchange = None
 
     def data_received(self, data: bytes) -> None:
-        """Parse what came; serve what is ready."""
+        """Parse what came; serve what is ready.
+
+        What begins a request waits until all that came in this turn of the event loop is read from its sockets. Then
+        one is parsed and served behind the other, which takes half the time that it takes between system calls.
+        """
         reader = self._reader
         reader.last_read = now = monotonic()
         if reader.deaf:
             return
+        if self._arrived:
+            self._arrived += data
+            return
         if self.phase == IDLE:
-            idle_since, self._since = self._since, now
+            self._idle_since, self._since = self._since, now
             self.phase = HEAD
-            reader.feed_first(data)
-            if self.phase == HEAD and not reader.in_head:  # empty lines before a request (RFC 9112, section 2.2)
-                self.phase, self._since = IDLE, idle_since
+            self._arrived = data
+            self.listener.arrived(self)
             return
         if reader.early is None:
             reader.feed(data)
@@ -122,6 +133,16 @@ class ClientConnection(asyncio.Protocol):
         reader.early += data
         if len(reader.early) > _EARLY_BUFFER:
             self._hold(_EARLY)
+
+    def take_in(self) -> None:
+        """It is the turn of what has begun a request."""
+        data, self._arrived = self._arrived, b""
+        reader = self._reader
+        if self.phase != HEAD or reader.deaf:  # the client has left, or was too slow
+            return
+        reader.feed_first(data)
+        if self.phase == HEAD and not reader.in_head:  # empty lines before a request (RFC 9112, section 2.2)
+            self.phase, self._since = IDLE, self._idle_since
 
     def eof_received(self) -> bool | None:
         """A client that closes its sending side has left (as for nginx and Envoy); the transport closes.

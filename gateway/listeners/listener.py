@@ -93,6 +93,8 @@ class Listener:
         self.draining = False
         self._server: asyncio.Server | None = None
         self._queues: list[socket.socket] = []
+        #: Connections on which a request has begun to come in this turn of the event loop.
+        self._arrivals: list[ClientConnection] = []
         self._sweeper: asyncio.TimerHandle | None = None
         self._empty: asyncio.Event = asyncio.Event()
         self._empty.set()
@@ -126,6 +128,21 @@ class Listener:
             if over < _TOLD:
                 connection.turn_away()
             else:
+                connection.cut()
+
+    def arrived(self, connection: ClientConnection) -> None:
+        """A request has begun to come; it is read when all are here that come in this turn of the event loop."""
+        if not self._arrivals:
+            asyncio.get_running_loop().call_soon(self._take_in)
+        self._arrivals.append(connection)
+
+    def _take_in(self) -> None:
+        arrivals, self._arrivals = self._arrivals, []
+        for connection in arrivals:
+            try:
+                connection.take_in()
+            except Exception as bug:  # noqa: BLE001 - one connection's trouble must not be that of the others
+                self.log_bug("arrival", bug)
                 connection.cut()
 
     def closed(self, connection: ClientConnection) -> None:

@@ -336,6 +336,7 @@ async def test_an_empty_line_begins_no_request() -> None:
     connection, transport = one.connect()
     for data in (b"\r\n", b"\r", b"\n"):
         transport.deliver(data)
+        await turns()
         assert connection.phase == IDLE
     connection.check(later(one, "header_timeout", 1.1))
     await turns()
@@ -345,3 +346,38 @@ async def test_an_empty_line_begins_no_request() -> None:
     transport.deliver(GET[10:])
     await turns()
     assert transport.written.startswith(b"HTTP/1.1 200 ")
+
+
+async def test_what_comes_in_one_turn_is_served_in_its_order() -> None:
+    one = Listening()
+    clients = [one.connect() for _ in range(3)]
+    for number, (_, transport) in enumerate(clients):
+        transport.deliver(b"GET /%d HTTP/1.1\r\nHost: a\r\n" % number)
+    for _, transport in clients:
+        transport.deliver(b"\r\n")  # of the same turn
+    assert not one.echo.served
+    await turns()
+    assert [path for _, path, _ in one.echo.served] == [b"/0", b"/1", b"/2"]
+
+
+async def test_who_has_left_in_the_turn_in_which_he_came_is_not_served() -> None:
+    one = Listening()
+    gone, stays = one.connect(), one.connect()
+    for _, transport in (gone, stays):
+        transport.deliver(GET)
+    gone[1].abort()
+    await turns()
+    assert len(one.echo.served) == 1
+    assert stays[1].written.startswith(b"HTTP/1.1 200")
+
+
+async def test_a_bug_with_one_is_nobody_elses_trouble() -> None:
+    one = Listening()
+    (first, lost), (_, other) = one.connect(), one.connect()
+    first._reader.queue = None  # type: ignore[assignment]
+    lost.deliver(GET)
+    other.deliver(GET)
+    await turns()
+    assert len(one.bugs) == 1
+    assert lost.aborted
+    assert other.written.startswith(b"HTTP/1.1 200")
