@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from gateway.cache.shelf import Shelf as CacheShelf
 from gateway.entropy import Entropy
@@ -29,6 +29,14 @@ from gateway.upstreams.pool import Pool
 from gateway.upstreams.upstream import Upstream as RunningUpstream
 
 NO_ROUTE = "none"
+
+
+class Own(NamedTuple):
+    """What the gateway itself answers, whatever the method: the route's label, where it is, and what answers."""
+
+    name: str
+    pattern: str
+    answers: Shelf
 
 
 class RouteLimits(Protocol):
@@ -114,13 +122,21 @@ def snapshot(
     entropy: Entropy,
     metrics: Metrics,
     warn: Callable[[str], None],
+    own: Sequence[Own] = (),
 ) -> Snapshot:
     """What a listener's requests meet; `limits` are the gates behind those that are made here.
+
+    What the gateway itself answers (`own`) goes before all routes, and passes the gates of the whole listener.
 
     A cached route's caps are its shelf's, for what is answered from there uses nothing up.
     """
     egress = name == "egress"
-    routes = []
+    common = headers.gate(settings.headers, headers.Headers())
+    gates_of_own = [*(() if common is None else (common,)), *limits.of_the_rest]
+    routes = [
+        Route(one.name, None, metrics.route(name, one.name), gates_of_own, shelf=one.answers, egress=egress)
+        for one in own
+    ]
     for route, way, limit, shelf in zip(settings.routes, ways, limits.of_routes, shelves, strict=True):
         gates = [headers.gate(settings.headers, route.headers), request.gate(settings.request, route.request)]
         part = metrics.route(name, route.name)
@@ -134,12 +150,14 @@ def snapshot(
         metrics.route(name, NO_ROUTE),
         limits.of_the_rest,
         egress=egress,
-        edits=headers.gate(settings.headers, headers.Headers()),
+        edits=common,
     )
     return Snapshot(
         stamp=Stamp(correlation, entropy),
         address=ClientAddress(settings.trusted_proxies, warn, ingress=not egress),
-        router=Router([(route.path, route.methods) for route in settings.routes]),
+        router=Router(
+            [*((one.pattern, None) for one in own), *((route.path, route.methods) for route in settings.routes)]
+        ),
         routes=routes,
         no_route=unrouted,
     )
