@@ -1,8 +1,8 @@
 """The example app: what a team's own service might be, in one file.
 
 It has one endpoint for each thing that a proxy may get wrong: plain JSON that says what arrived, a stream
-of events, a WebSocket, an answer that takes its time, and a failing one. `/` is a page that uses the stream
-and the WebSocket from a browser.
+of events, a WebSocket, an answer that takes its time, and a failing one; and a list that is slow to make
+and the same for all. `/` is a page that uses the stream and the WebSocket from a browser.
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from gateway.demo.page import PAGE
 
 MAX_MESSAGE = 1024 * 1024  # bytes in one WebSocket message
 MAX_BODY = 16 * 1024 * 1024  # bytes in one request body
+LISTING = 0.5  # seconds that it takes to list the models
 
 
 def make_app() -> web.Application:
@@ -25,6 +26,7 @@ def make_app() -> web.Application:
     app.router.add_get("/", page)
     app.router.add_get("/api/events", events)
     app.router.add_get("/api/ws", socket)
+    app.router.add_get("/api/models", models)
     app.router.add_route("*", "/api/slow", slow)
     app.router.add_route("*", "/api/fail", fail)
     app.router.add_route("*", "/{anything:.*}", echo)
@@ -73,6 +75,13 @@ async def socket(request: web.Request) -> web.WebSocketResponse:
         elif message.type is WSMsgType.BINARY:
             await websocket.send_bytes(message.data)
     return websocket
+
+
+async def models(_request: web.Request) -> web.Response:
+    """The list of models, and when it was made. Nothing is said of how long it is good for."""
+    await asyncio.sleep(LISTING)
+    made = datetime.now(UTC).isoformat(timespec="milliseconds")
+    return web.json_response({"models": ["demo", "demo-failing"], "made": made})
 
 
 async def slow(request: web.Request) -> web.Response:

@@ -1,4 +1,4 @@
-"""What the demo suggests to try: five lines for a shell, each of which shows one thing the gateway does.
+"""What the demo suggests to try: seven lines for a shell, each of which shows one thing the gateway does.
 
 The README's tour is made of the same lines, which a test compares and runs.
 """
@@ -62,6 +62,19 @@ def steps(addresses: Mapping[str, str]) -> list[Step]:
                 f"curl -si 'http://{ingress}/api/slow?seconds=9'",
             )
         )
+        tour.append(
+            Step(
+                "A rate limit: three requests a minute from one address, and the fourth hears when to come again.",
+                "for i in 1 2 3; do curl -s -o /dev/null -w '%{http_code}\\n' "
+                f"http://{ingress}/api/generate; done; curl -si http://{ingress}/api/generate",
+            )
+        )
+        tour.append(
+            Step(
+                "A cache: the app takes half a second for this list. Who comes next has it at once.",
+                f"for i in 1 2; do curl -si -w '\\n%{{time_total}} s\\n\\n' http://{ingress}/api/models; done",
+            )
+        )
     return tour
 
 
@@ -75,7 +88,7 @@ def text(addresses: Mapping[str, str], app: str, provider: str) -> str:
     if "metrics" in addresses:
         lines += [f"  metrics   http://{addresses['metrics']}   /metrics /health /livez /readyz"]
     if "admin" in addresses:
-        lines += [f"  admin     http://{addresses['admin']}   /openapi.json; gateway breakers, gateway limits"]
+        lines += [f"  admin     http://{addresses['admin']}   /openapi.json; gateway breakers, limits, cache"]
     lines += ["", "Try, in another terminal:", ""]
     for number, step in enumerate(steps(addresses), 1):
         lines += [f"{number}. {step.shows}", f"   {step.command}", ""]

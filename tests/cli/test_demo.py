@@ -94,7 +94,7 @@ def gone(pid: int) -> bool:
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="curl is not installed")
 def test_every_line_of_the_tour_shows_what_it_says(demo: Demo) -> None:
-    correlation, stream, breaker, metrics, refusal = demo.steps()
+    correlation, stream, breaker, metrics, refusal, limit, cache = demo.steps()
 
     head, _, body = try_it(correlation).replace("\r\n", "\n").partition("\n\n")
     assert "X-Correlation-ID: tour-1" in head
@@ -117,6 +117,20 @@ def test_every_line_of_the_tour_shows_what_it_says(demo: Demo) -> None:
     assert "Proxy-Status: gateway; error=http_response_timeout" in head
     assert "Content-Type: application/problem+json" in head
     assert json.loads(body)["correlation_id"] in head
+
+    statuses, _, refused = try_it(limit).replace("\r\n", "\n").partition("HTTP/1.1 ")
+    assert statuses.split() == ["200"] * 3
+    head, _, body = refused.partition("\n\n")
+    assert head.startswith("429 ")
+    assert re.search(r"^Retry-After: \d+$", head, re.MULTILINE)
+    assert re.search(r'^RateLimit: "generate-1";r=0;t=\d+$', head, re.MULTILINE)
+    assert json.loads(body)["type"] == "urn:gateway:problem:rate-limited"
+
+    missed, hit, _ = re.split(r"^[0-9.]+ s$", try_it(cache).replace("\r\n", "\n"), flags=re.MULTILINE)
+    assert "\nCache-Status: gateway; fwd=uri-miss; stored\n" in missed
+    assert re.search(r"^Cache-Status: gateway; hit; ttl=\d+$", hit, re.MULTILINE)
+    assert re.search(r"^Age: \d+$", hit, re.MULTILINE)
+    assert missed.splitlines()[-1] == hit.splitlines()[-1], "the list says when it was made"
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])

@@ -9,7 +9,7 @@ import aiohttp
 import pytest
 from yarl import URL
 
-from gateway.demo.app import MAX_MESSAGE, make_app
+from gateway.demo.app import LISTING, MAX_MESSAGE, make_app
 from gateway.demo.serving import serving
 
 
@@ -74,6 +74,19 @@ async def test_slow_takes_its_time(client: aiohttp.ClientSession) -> None:
     async with client.get("/api/slow?seconds=0.2") as answer:
         assert await answer.json() == {"slept": 0.2}
     assert time.monotonic() - began >= 0.2
+
+
+async def test_models_are_listed_anew_each_time_and_slowly(client: aiohttp.ClientSession) -> None:
+    """The tour shows what a cache makes of it, so the app must not do that itself, nor say how long it is good."""
+    began = time.monotonic()
+    lists = []
+    for _ in range(2):
+        async with client.get("/api/models") as answer:
+            lists.append(await answer.json())
+            assert not {"Cache-Control", "Expires", "ETag", "Last-Modified", "Age"} & answer.headers.keys()
+    assert time.monotonic() - began >= 2 * LISTING
+    assert lists[0]["models"] == lists[1]["models"]
+    assert lists[0]["made"] < lists[1]["made"]
 
 
 @pytest.mark.parametrize("status", [400, 418, 500, 503, 599])

@@ -12,14 +12,15 @@ README = (Path(__file__).parents[2] / "README.md").read_text()
 ADDRESSES = {"ingress": "127.0.0.1:8080", "egress": "127.0.0.1:8081", "metrics": "127.0.0.1:9090"}
 
 
-def test_there_are_five_steps_of_one_line() -> None:
+def test_there_are_seven_steps_of_one_line() -> None:
     steps = tour.steps(ADDRESSES)
-    assert len(steps) == 5
+    assert len(steps) == 7
     assert not any("\n" in step.command + step.shows for step in steps)
 
 
-@pytest.mark.parametrize("step", tour.steps(ADDRESSES), ids=lambda step: step.shows[:20])
-def test_readme_takes_the_same_steps(step: tour.Step) -> None:
+@pytest.mark.parametrize(("number", "step"), list(enumerate(tour.steps(ADDRESSES), 1)))
+def test_readme_takes_the_same_steps(number: int, step: tour.Step) -> None:
+    assert f"\n{number}. {step.shows}\n" in README
     assert f"$ {step.command}\n" in README
 
 
