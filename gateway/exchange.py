@@ -226,6 +226,7 @@ class Exchange:
         "edit",
         "error",
         "failure",
+        "flags",
         "head",
         "held",
         "host",
@@ -298,6 +299,8 @@ class Exchange:
         self.waits_at = -1
         #: What that gate keeps from its `check` for its `wait`.
         self.held: Any = None
+        #: What flags have read of the request and said to it; None until one is asked.
+        self.flags: Any = None
         #: What the route's cache has made of the request.
         self.asked: Any = None
         #: What has become of it there, for the log; empty where there is no cache.

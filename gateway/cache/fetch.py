@@ -304,5 +304,5 @@ def _exchange(exchange: Exchange, kept: Pieces, content: bytes) -> Exchange:
     fetch.host, fetch.proto = exchange.host, exchange.proto
     fetch.correlation_id, fetch.trace_id = exchange.correlation_id, exchange.trace_id
     fetch.added = list(exchange.added)
-    fetch.route = exchange.route
+    fetch.route, fetch.flags = exchange.route, exchange.flags
     return fetch

@@ -71,6 +71,11 @@ class Variants:
             return self._answers[0]
         return self._answers[bisect_left(self._sums, self.drawn(asked))]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What they are called."""
+        return tuple(answer.variant.name for answer in self._answers if answer.variant is not None)
+
     def is_named(self, asked: Asked) -> bool:
         """Whether an override names the request, so that nothing is drawn."""
         return any(one.read(asked) in one.values for one in self._overrides)

@@ -1,0 +1,168 @@
+"""Flags' answers, ready to be told: the value that a flag has for a request, its header line, and its count.
+
+An answer is made when definitions are compiled and shared between requests, so a flag's few answers are known by
+their ids, and what has to be told of each is made once. Counts belong to names and outlive changes.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from gateway.rules.flags.answer import OFF, STATIC, Answer, Variant
+from gateway.rules.flags.context import Asked
+from gateway.rules.flags.flag import Evaluate, Flag
+from gateway.rules.flags.flag_set import FlagSet
+
+#: What a flag without a variant is, in a header, a metric and a key.
+ON_VALUE, OFF_VALUE = "on", "off"
+#: Variants of one flag that are counted apart, and what the others are counted as.
+MOST_VALUES, OTHER = 100, "_OTHER"
+#: Answers of one flag that are known by their ids; past it, something makes them anew each time.
+_MOST_ANSWERS = 1000
+
+_ON = Answer(True, STATIC)
+
+PREFIX = b"X-Feature-"
+_no_token = re.compile(r"[^!#$%&'*+.^`|~0-9A-Za-z-]")
+_not_sent = re.compile(rb"[^\x20-\x24\x26-\x7e]")
+
+
+class Said:
+    """One of the things that a flag can say. `line` is the whole header line, `count` how often it was said."""
+
+    __slots__ = ("count", "line", "on", "value")
+
+    def __init__(self, flag: str, value: str, *, on: bool) -> None:
+        self.on = on
+        self.value = value
+        self.line = b"%b: %b\r\n" % (field_name(flag), _field_value(value))
+        self.count = 0
+
+
+def field_name(flag: str) -> bytes:
+    """The field by which the app is told of a flag."""
+    return PREFIX + _no_token.sub("-", flag).encode("ascii")
+
+
+def _field_value(value: str) -> bytes:
+    """Printable ASCII as it stands, and the rest percent-encoded: a variant may be called anything."""
+    raw = value.encode("utf-8", "replace").strip(b" ")
+    return _not_sent.sub(lambda found: b"%%%02X" % found[0][0], raw)
+
+
+def value_of(answer: Answer) -> str:
+    """`on`, `off`, or the variant's name."""
+    return answer.variant.name if answer.variant is not None else ON_VALUE if answer.on else OFF_VALUE
+
+
+class Tally:
+    """All that flags have said in this process."""
+
+    def __init__(self) -> None:
+        self._said: dict[str, dict[tuple[str, bool], Said]] = {}
+
+    def said(self, flag: str, answer: Answer) -> Said:
+        """The place of an answer."""
+        values = self._said.setdefault(flag, {})
+        key = value_of(answer), answer.on
+        if key not in values:
+            values[key] = Said(flag, key[0], on=answer.on)
+        return values[key]
+
+    def keep(self, flags: Mapping[str, object]) -> None:
+        """Let go of flags that are no more, and of the counts of one that has had too many variants."""
+        for name, values in list(self._said.items()):
+            if name not in flags or len(values) > 2 * MOST_VALUES:
+                del self._said[name]
+
+    def counts(self) -> Iterator[tuple[str, str, int]]:
+        """Each flag, what it said, and how often."""
+        for name, values in self._said.items():
+            by_value: dict[str, int] = {}
+            for said in values.values():
+                value = said.value if said.value in by_value or len(by_value) < MOST_VALUES else OTHER
+                by_value[value] = by_value.get(value, 0) + said.count
+            yield from ((name, value, count) for value, count in by_value.items())
+
+
+class Asking:
+    """A flag, ready to be asked: `evaluate` and, by the id of what it answers, what is to be told."""
+
+    __slots__ = ("_kept", "_name", "_tally", "evaluate", "name", "says")
+
+    def __init__(self, name: str, evaluate: Evaluate, tally: Tally) -> None:
+        self.name = name
+        self.evaluate = evaluate
+        self.says: dict[int, Said] = {}
+        # An id is an answer's only as long as that is there.
+        self._kept: list[Answer] = []
+        self._tally = tally
+
+    def learn(self, answer: Answer) -> Said:
+        """What is to be told of an answer that has not been given yet."""
+        said = self._tally.said(self.name, answer)
+        if len(self._kept) < _MOST_ANSWERS:
+            self._kept.append(answer)
+            self.says[id(answer)] = said
+        return said
+
+
+class Book:
+    """A set of flags with what they say; another set has another book."""
+
+    __slots__ = ("_asking", "_tally", "flag_set")
+
+    def __init__(self, flag_set: FlagSet, tally: Tally) -> None:
+        self.flag_set = flag_set
+        self._tally = tally
+        self._asking: dict[str, Asking] = {}
+        tally.keep(flag_set.flags)
+
+    def asking(self, name: str) -> Asking:
+        """A flag, ready to be asked; one that there is not is off."""
+        found = self._asking.get(name)
+        if found is None:
+            flag = self.flag_set.flags.get(name)
+            found = Asking(name, _off if flag is None else flag.evaluate, self._tally)
+            if flag is not None:
+                self._asking[name] = found
+        return found
+
+    def several(self, names: Sequence[str]) -> tuple[Asking, ...]:
+        """These flags."""
+        return tuple(map(self.asking, names))
+
+    def ask(self, name: str, asked: Asked) -> Said:
+        """What a flag says to a request, counted."""
+        asking = self.asking(name)
+        answer = asking.evaluate(asked)
+        said = asking.says.get(id(answer)) or asking.learn(answer)
+        said.count += 1
+        return said
+
+    def forced(self, name: str, value: str, asked: Asked) -> Said | None:
+        """What a flag is made to say, counted; None where it has no such value, or there is no such flag."""
+        flag = self.flag_set.flags.get(name)
+        if flag is None:
+            return None
+        if value == OFF_VALUE:
+            answer = OFF
+        elif value == ON_VALUE:
+            answer = _ON if flag.variants is None else flag.variants.choose(asked)
+        elif value in _variants(flag):
+            answer = Answer(True, STATIC, Variant(value))
+        else:
+            return None
+        said = self._tally.said(name, answer)
+        said.count += 1
+        return said
+
+
+def _variants(flag: Flag) -> set[str]:
+    sets = [flag.variants, *(strategy.variants for strategy in flag.strategies)]
+    return {name for one in sets if one is not None for name in one.names}
+
+
+def _off(asked: Asked) -> Answer:  # noqa: ARG001 - whoever asks
+    return OFF

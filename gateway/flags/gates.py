@@ -1,0 +1,111 @@
+"""What flags do to a request on its way: what the client says of them goes, what they say is told, some are required.
+
+`Strip` stands before any change of fields, so that the config may still set some of these names itself; `Tell` behind
+what refuses requests, which then costs no evaluation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.errors import GatewayError, NoRoute
+from gateway.exchange import Exchange
+from gateway.flags.answering import PREFIX, Asking, Book
+from gateway.flags.evaluator import Evaluator, Met
+from gateway.flags.request_context import RequestContext
+from gateway.rules.field_edits import LIKE_CGI
+
+_PREFIX = PREFIX.translate(LIKE_CGI)
+
+
+class Strip:
+    """Takes out what only the gateway may say: every field called `X-Feature-…`, in any spelling.
+
+    To a CGI-style app `X_Feature_A` is the same field.
+    """
+
+    __slots__ = ("_also", "_evaluator")
+
+    def __init__(self, evaluator: Evaluator, also: bytes | None) -> None:
+        """`also` is the field by which flags may be forced: it is for the gateway alone."""
+        self._evaluator = evaluator
+        self._also = None if also is None else also.translate(LIKE_CGI)
+
+    def check(self, exchange: Exchange, now: float) -> GatewayError | None:  # noqa: ARG002 - time is no matter here
+        """See Gate; refuses nothing."""
+        head = exchange.head
+        names = b":".join(head.kept[::4]).translate(LIKE_CGI)
+        if _PREFIX in names or (self._also is not None and self._also in names):
+            self._evaluator.of(exchange)  # which reads the field that forces flags
+            before = head.kept
+            head = exchange.head = head.copy()
+            head.kept = []
+            for place, name in enumerate(names.split(b":")):
+                if not self._goes(name):
+                    head.kept += before[4 * place : 4 * place + 4]
+            for noted in [one for one in head.noted if self._goes(one.translate(LIKE_CGI))]:
+                del head.noted[noted]
+        return None
+
+    async def wait(self, exchange: Exchange) -> None:
+        """Nothing here waits."""
+
+    def _goes(self, name: bytes) -> bool:
+        return name.startswith(_PREFIX) or name == self._also
+
+
+class Tell:
+    """Tells the upstream what flags say, a field each, and the cache."""
+
+    __slots__ = ("_book", "_evaluator", "_flags", "_names")
+
+    def __init__(self, evaluator: Evaluator, names: Sequence[str]) -> None:
+        self._evaluator = evaluator
+        self._names = tuple(names)
+        self._book: Book | None = None
+        self._flags: tuple[Asking, ...] = ()
+
+    def check(self, exchange: Exchange, now: float) -> GatewayError | None:  # noqa: ARG002 - time is no matter here
+        """See Gate; refuses nothing."""
+        context = self._evaluator.of(exchange)
+        context.lines = lines = self._lines(context)
+        exchange.added.append(lines)
+        return None
+
+    async def wait(self, exchange: Exchange) -> None:
+        """Nothing here waits."""
+
+    def _lines(self, context: RequestContext) -> bytes:
+        if context.book is not self._book:
+            self._book = context.book
+            self._flags = context.book.several(self._names)
+        told = context.said
+        lines = []
+        for flag in self._flags:  # `context.ask`, without the calls
+            said = told.get(flag.name)
+            if said is None:
+                answer = flag.evaluate(context)
+                said = flag.says.get(id(answer)) or flag.learn(answer)
+                said.count += 1
+                told[flag.name] = said
+            lines.append(said.line)
+        return b"".join(lines)
+
+
+class Require:
+    """Lets those pass for whom flags say what they must; to the others there is nothing here."""
+
+    __slots__ = ("_met",)
+
+    def __init__(self, met: Sequence[Met]) -> None:
+        self._met = tuple(met)
+
+    def check(self, exchange: Exchange, now: float) -> GatewayError | None:  # noqa: ARG002 - time is no matter here
+        """See Gate."""
+        for met in self._met:
+            if not met(exchange):
+                return NoRoute()
+        return None
+
+    async def wait(self, exchange: Exchange) -> None:
+        """Nothing here waits."""
