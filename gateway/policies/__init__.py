@@ -2,6 +2,6 @@
 
 #: Every policy there is, in the order in which a request meets them.
 POLICIES = (
-    *("correlation", "trusted_proxies", "headers", "request", "rate_limit", "cache", "coalesce", "in_flight"),
-    *("breaker", "timeout"),
+    *("correlation", "trusted_proxies", "when", "flags", "require", "headers", "request", "rate_limit", "cache"),
+    *("coalesce", "in_flight", "breaker", "timeout"),
 )

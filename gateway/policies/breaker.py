@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 
 from gateway.settings.types import Alternative, Duration, Section, Share, Whole
+from gateway.settings.wanted import Wants
 
 
 class Breaker(Section):
@@ -24,6 +25,8 @@ class Breaker(Section):
     """The time over which `share` is taken."""
     min_calls: Annotated[int, Whole(low=1, high=1_000_000)] = 20
     """With fewer calls than this in the window, `share` decides nothing."""
+    when: Wants = ()
+    """Flags without which a request goes past it, open or not, and what becomes of it does not count."""
 
 
 #: How `breaker:` is written: a mapping, or `false` for none.

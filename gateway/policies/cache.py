@@ -25,6 +25,7 @@ from gateway.settings.cache_forms import (
     parse_tag,
 )
 from gateway.settings.types import Alternative, Choice, Section, Several, Size, Switch, Text
+from gateway.settings.wanted import Wants
 
 _YEAR = 365 * 86_400
 _METHOD = Choice(words=("GET", "HEAD", "POST"))
@@ -77,6 +78,8 @@ class Cache(Section):
     """Responses with Set-Cookie are kept: `strip` without it, `true` with it, so that every caller gets it."""
     max_object: Annotated[int, Size(low=1, high=256 << 20)] = 1 << 20
     """Bytes of a body; a larger one is passed on and not kept."""
+    when: Wants = ()
+    """Flags without which a request meets no cache."""
 
     @field_validator("methods")
     @classmethod

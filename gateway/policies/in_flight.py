@@ -32,6 +32,7 @@ from gateway.settings.types import (
     Whole,
     parse_name,
 )
+from gateway.settings.wanted import Wants
 
 _COUNT = Whole(low=1, high=1_000_000)
 
@@ -80,6 +81,8 @@ class InFlightCap(Section):
     """One cap for all replicas, by way of Redis."""
     adaptive: Annotated[Adaptive | None, Alternative(true=True)] = None
     """The limit finds itself, from latency and timeouts; `true` for the defaults."""
+    when: Wants = ()
+    """Flags without which a request neither needs nor takes a slot of it."""
 
     def model_post_init(self, _: object) -> None:
         """Raises ValueError for what does not go together."""

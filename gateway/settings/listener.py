@@ -10,6 +10,8 @@ from pydantic import AfterValidator, Field, ValidationInfo, field_validator
 from gateway.policies.cache import WAYS as CACHE_WAYS
 from gateway.policies.cache import Cache
 from gateway.policies.coalesce import WAY as COALESCE_WAY
+from gateway.policies.flags import WAYS as FLAGS_WAYS
+from gateway.policies.flags import Name as FlagName
 from gateway.policies.headers import WAYS as HEADERS_WAYS
 from gateway.policies.headers import Headers
 from gateway.policies.in_flight import EACH as IN_FLIGHT_EACH
@@ -17,6 +19,7 @@ from gateway.policies.in_flight import WAYS as IN_FLIGHT_WAYS
 from gateway.policies.in_flight import InFlightCap
 from gateway.policies.request import WAYS as REQUEST_WAYS
 from gateway.policies.request import RequestGuards
+from gateway.policies.require import WAYS as REQUIRE_WAYS
 from gateway.policies.timeout import WAYS as TIMEOUT_WAYS
 from gateway.policies.timeout import TimeoutOverride
 from gateway.rules.rate_key import Term
@@ -27,9 +30,11 @@ from gateway.settings.rate_rule import RateRule
 from gateway.settings.rates import parse_user
 from gateway.settings.types import Duration, Section, Size, Text, Whole, parse_name
 from gateway.settings.values import Address, Network, parse_address, parse_network
+from gateway.settings.wanted import EACH as WANTED_EACH
+from gateway.settings.wanted import Wanted, Wants
 
-#: Policies of the contract that come with later versions, on a listener and on a route.
-POLICIES_NOT_YET = frozenset({"flags", "require", "retry", "when"})
+#: Policies of the contract that come with later versions, on a listener, a route and an upstream.
+POLICIES_NOT_YET = frozenset({"retry"})
 
 # What llhttp, and so the gateway, can read; RFC 9110, section 9, and the registry of methods.
 _METHOD_NAMES = (
@@ -86,10 +91,16 @@ class Route(Section):
     """Methods that it takes, all where it is not written; GET takes HEAD too."""
     upstream: Annotated[str, Text(read=parse_name)]
     """A name under `upstreams`."""
+    when: Wants = ()
+    """Flags without which it does not match, so that the next route is tried."""
     strip_prefix: Annotated[str | None, Text(optional=True, read=pattern.parse_prefix)] = None
     """Leading segments of the path that the upstream does not get to see."""
     timeout: Annotated[TimeoutOverride, TIMEOUT_WAYS] = TimeoutOverride()
     """What differs from the upstream's and the listener's timeouts."""
+    flags: Annotated[tuple[FlagName, ...] | None, Field(max_length=1000), FLAGS_WAYS] = ()
+    """Flags that the app is told of with its requests, besides the listener's; `false` for neither."""
+    require: Annotated[tuple[Annotated[Wanted, WANTED_EACH], ...] | None, Field(max_length=1000), REQUIRE_WAYS] = ()
+    """Flags without which it answers 404, besides the listener's; `false` for neither."""
     headers: Annotated[Headers | None, HEADERS_WAYS] = Headers()
     """Header fields to change, after the listener's changes; `false` for neither."""
     request: Annotated[RequestGuards, REQUEST_WAYS] = RequestGuards()
@@ -152,6 +163,10 @@ class Listener(Section):
     """What it takes from its clients."""
     timeout: Annotated[TimeoutOverride, TIMEOUT_WAYS] = TimeoutOverride()
     """What differs from the upstreams' timeouts, for all its routes."""
+    flags: Annotated[tuple[FlagName, ...] | None, Field(max_length=1000), FLAGS_WAYS] = ()
+    """Flags that the app is told of with its routes' requests."""
+    require: Annotated[tuple[Annotated[Wanted, WANTED_EACH], ...] | None, Field(max_length=1000), REQUIRE_WAYS] = ()
+    """Flags without which all its routes answer 404."""
     headers: Annotated[Headers | None, HEADERS_WAYS] = Headers()
     """Header fields to change, for all its routes."""
     request: Annotated[RequestGuards, REQUEST_WAYS] = RequestGuards()

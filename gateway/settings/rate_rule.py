@@ -14,6 +14,7 @@ from gateway.rules.rate_key import ROUTE, Term
 from gateway.settings.rates import BYTES, MOST, Amount, Cost, Quota, Rate, parse_term, parse_zone
 from gateway.settings.types import Alternative, Choice, Duration, Section, Several, Switch, Text, Whole, parse_name
 from gateway.settings.values import Network, format_duration, parse_network
+from gateway.settings.wanted import Wants
 
 
 class Block(Section):
@@ -63,6 +64,8 @@ class RateRule(Section):
     """Whether all replicas count together, by way of Redis; they do where `state.redis` is set."""
     mode: Annotated[str, Choice(words=("exact", "leased"))] = "exact"
     """How they do: each request asks, or each replica takes tokens ahead and may pass up to 5% too many."""
+    when: Wants = ()
+    """Flags without which a request is not limited by it."""
 
     @field_validator("burst", "zone", "cost", "block", "mode")
     @classmethod

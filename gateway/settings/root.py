@@ -11,6 +11,7 @@ from gateway.policies.correlation import Correlation
 from gateway.settings.admin import Admin
 from gateway.settings.cache import CacheStore
 from gateway.settings.display import displayed
+from gateway.settings.flags import Flags
 from gateway.settings.listener import Egress, Ingress
 from gateway.settings.mistakes import Mistake
 from gateway.settings.state import State
@@ -49,7 +50,7 @@ class Log(Section):
 class Settings(Section):
     """The config."""
 
-    NOT_YET: ClassVar[frozenset[str]] = frozenset({"flags", "startup_wait"})
+    NOT_YET: ClassVar[frozenset[str]] = frozenset({"startup_wait"})
 
     ingress: Annotated[Ingress | None, Alternative()] = None
     """In front of the app."""
@@ -71,6 +72,8 @@ class Settings(Section):
     """Where limits are counted that replicas share."""
     cache: CacheStore = CacheStore()
     """What all routes' caches have together."""
+    flags: Flags = Flags()
+    """Feature flags."""
 
     _warnings: tuple[Mistake, ...] = PrivateAttr(default=())
     #: What `display.variables` found in the file.
