@@ -44,7 +44,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     },
     "policies": {
         "caps", "entropy", "errors", "exchange", "gate", "rates", "rules", "settings.cache_forms",
-        "settings.rate_rule", "settings.rates", "settings.types", "state.asking", "state.calendar",
+        "settings.rate_rule", "settings.rates", "settings.types", "settings.wanted", "state.asking", "state.calendar",
         "state.ports", "state.rate_rules",
     },
     "settings": {"policies", "providers", "rules", "state.redis_url"},
@@ -133,7 +133,7 @@ LAZY = {"settings/__init__.py", "cli/main.py"}
 
 #: Pages of the reference that are about no policy.
 SECTIONS = {
-    "README", "admin", "cache_store", "drain", "listeners", "log", "metrics", "routes", "state", "upstreams",
+    "README", "admin", "cache_store", "drain", "listeners", "log", "metrics", "ofrep", "routes", "state", "upstreams",
     "values",
 }  # fmt: skip
 
