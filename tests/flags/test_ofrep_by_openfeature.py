@@ -1,10 +1,9 @@
-"""OpenFeature's own SDK with its OFREP provider: for each of a thousand users, what the edge says."""
+"""OpenFeature's own SDK with its OFREP provider: for each of a thousand users, what the app's headers say."""
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from time import time
 from typing import Any
 
 from openfeature import api
@@ -14,9 +13,14 @@ from openfeature.evaluation_context import EvaluationContext
 from openfeature.exception import ErrorCode
 from openfeature.flag_evaluation import Reason
 
-from gateway.rules.flags import ofrep
-from gateway.rules.flags.context import Context
+from gateway.entropy import Entropy
+from gateway.flags.answering import Tally
+from gateway.flags.evaluator import Evaluator
+from gateway.flags.gates import Tell
+from gateway.flags.request_context import Reading, Sources
+from gateway.rules.request_head import Interest
 from tests.flags.ofrep_listener import HERE, Serving, serving
+from tests.support.exchanges import exchange
 
 DEFINE: dict[str, Any] = {
     "NEW_DASHBOARD": {"rollout": "25%", "users": ["user-7"], "groups": ["beta"]},
@@ -41,13 +45,24 @@ def client(serving: Serving, domain: str) -> OpenFeatureClient:
     return api.get_client(domain)
 
 
-def at_the_edge(serving: Serving, name: str, user: str, groups: list[str], plan: str) -> str:
-    """What the app's header says of a request of this user."""
-    properties = {"plan": plan, "header:X-Plan": plan}
-    asked = Context(
-        user=user, groups=groups, environment=HERE.environment, app=HERE.app, now=time(), properties=properties
-    )
-    return ofrep.variant(serving.registry.current.flags[name].evaluate(asked))
+class Edge:
+    """What the app is told in header fields, of requests to ingress."""
+
+    def __init__(self, serving: Serving) -> None:
+        sources = Sources(
+            "header:X-User-Id", None, "header:X-Groups", HERE.environment, HERE.app, {"plan": "header:X-Plan"}
+        )
+        evaluator = Evaluator(serving.registry, Tally(), Reading(sources, Entropy()))
+        self._interest = Interest("X-Correlation-ID", ingress=True, also=sources.fields(["plan"]))
+        self._tell = Tell(evaluator, tuple(DEFINE))
+
+    def told(self, user: str, groups: list[str], plan: str) -> dict[str, str]:
+        """Each flag's field."""
+        fields = [("X-User-Id", user), ("X-Groups", ", ".join(groups)), ("X-Plan", plan)]
+        asking = exchange(fields=[(name.encode(), value.encode()) for name, value in fields], interest=self._interest)
+        assert self._tell.check(asking, 0.0) is None
+        lines = b"".join(asking.added).decode().splitlines()
+        return dict(line.removeprefix("X-Feature-").split(": ") for line in lines)
 
 
 def asked_by_the_app(one: OpenFeatureClient, number: int) -> tuple[str, list[str], str, dict[str, str | None]]:
@@ -62,16 +77,17 @@ def asked_by_the_app(one: OpenFeatureClient, number: int) -> tuple[str, list[str
     return user, groups, plan, found
 
 
-async def test_a_thousand_users_get_what_the_edge_says(no_leaked_tasks: None) -> None:
+async def test_a_thousand_users_get_what_the_headers_say(no_leaked_tasks: None) -> None:
     async with serving(DEFINE) as flags:
-        one = client(flags, "thousand")
+        one, edge = client(flags, "thousand"), Edge(flags)
         seen: dict[str, Counter[str | None]] = {name: Counter() for name in ("NEW_DASHBOARD", "CHECKOUT", "PAID")}
 
         def ask() -> None:
             for number in range(USERS):
                 user, groups, plan, found = asked_by_the_app(one, number)
+                told = edge.told(user, groups, plan)
                 for name, variant in found.items():
-                    assert variant == at_the_edge(flags, name, user, groups, plan), (name, user)
+                    assert variant == told[name.replace("_", "-")], (name, user)
                     seen[name][variant] += 1
 
         await asyncio.to_thread(ask)
