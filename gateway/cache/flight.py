@@ -173,7 +173,6 @@ class Flight:
         """The body is not going to be stored: what all have read may go."""
         if self.storing:
             self.storing = False
-            self._release()
             self._balance()
 
     def body(self) -> bytes:
@@ -232,15 +231,21 @@ class Flight:
     # ---- inside
 
     def _balance(self) -> None:
-        """Cut off who is too far behind, let go of what all have read, hold the upstream to the furthest's pace."""
-        for reader in [one for one in self._readers if self.received - one.bytes > BEHIND]:
+        """Cut off who is too far behind, let go of what all have read, hold the upstream to the furthest's pace.
+
+        The furthest stays however far he is behind what came while it was to be stored: he holds nobody up.
+        """
+        furthest = max((reader.bytes for reader in self._readers), default=self.received)
+        for reader in [one for one in self._readers if self.received - one.bytes > BEHIND and one.bytes < furthest]:
             reader.cut = True
             self._readers.discard(reader)
             reader.wake()
-        furthest = max((reader.bytes for reader in self._readers), default=self.received)
         if self._whole is None:
             least = min((reader.parts for reader in self._readers), default=self._base + len(self._parts))
             if least > self._base:
+                gone = min(self._charged, sum(map(len, self._parts[: least - self._base])))
+                self._budget.held -= gone
+                self._charged -= gone
                 del self._parts[: least - self._base]
                 self._base = least
         if self.source is None or self.complete:

@@ -41,6 +41,22 @@ def test_what_is_to_be_stored_is_held_for_everybody() -> None:
     assert b"".join(one.taken(slow)) == PIECE * (2 * BEHIND // len(PIECE))
 
 
+def test_who_is_furthest_is_not_cut_for_what_was_to_be_stored() -> None:
+    """Else a single slow client would never get what has turned out too large; what is held for him is counted."""
+    budget = Budget(1 << 30)
+    one = flight(budget, longest=4 * BEHIND)
+    slow = one.join(leads=True)
+    for _ in range(4 * BEHIND // len(PIECE) + 1):
+        one.chunk(PIECE)
+    assert not one.storing
+    assert not slow.cut
+    assert budget.held == one.received
+    assert len(b"".join(one.taken(slow))) == one.received
+    assert budget.held == 0
+    one.fail(ConnectionBroken())
+    assert budget.held == 0
+
+
 @pytest.mark.parametrize("end", ["complete", "failed", "too long", "no room"])
 def test_what_it_takes_of_the_budget_is_given_back(end: str) -> None:
     budget = Budget(3 * len(PIECE))
