@@ -11,18 +11,22 @@ from gateway.rules.cache_control import ANYTHING, RequestDirectives
 from gateway.rules.cache_key import CacheKey
 from gateway.rules.conditional import CONDITIONS
 from gateway.rules.purge import Subject
-from gateway.rules.storable import Asker, Sharing, other_cookies
+from gateway.rules.storable import API_KEYS, Asker, Sharing, other_cookies, other_credentials
 
 #: The request fields that are read here, in lower case; the usual ones of Vary are with them, to be found quickly.
-FIELDS = CONDITIONS | {
-    b"accept-encoding",
-    b"accept-language",
-    b"authorization",
-    b"cache-control",
-    b"cookie",
-    b"origin",
-    b"pragma",
-}
+FIELDS = (
+    CONDITIONS
+    | API_KEYS
+    | {
+        b"accept-encoding",
+        b"accept-language",
+        b"authorization",
+        b"cache-control",
+        b"cookie",
+        b"origin",
+        b"pragma",
+    }
+)
 _PLAIN = frozenset({b"accept-encoding", b"accept-language", b"origin"})
 _TELLING = FIELDS - _PLAIN
 
@@ -141,7 +145,11 @@ class Reading:
         )
         cookies = noted.get(b"cookie")
         asker = Asker(
-            method, wanted, b"authorization" in noted, cookies is not None and other_cookies(cookies, self.sharing)
+            method,
+            wanted,
+            b"authorization" in noted,
+            cookies is not None and other_cookies(cookies, self.sharing),
+            other_credentials(noted, self.sharing),
         )
         asked = Asked(key, asker, wanted, exchange, self._tags)
         asked.conditional = not CONDITIONS.isdisjoint(noted)

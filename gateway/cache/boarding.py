@@ -78,7 +78,7 @@ class Boarding:
     @staticmethod
     def _let_go_key(asked: Asked, key: bytes) -> bytes:
         """Callers who say who they are share other answers than those who do not."""
-        return key + (b"\x01" if asked.asker.cookie or asked.asker.authorization else b"\x00")
+        return key + (b"\x01" if asked.asker.says_who else b"\x00")
 
     def _lead(
         self,

@@ -148,7 +148,7 @@ def is_for(landed: Landed, asked: Asked, wanted: RequestDirectives, sharing: Sha
     if landed.why_not is Why.NO_FRESHNESS:
         # Nothing is said of it at all: it is of now for whoever asked before it came.
         silent = landed.freshness.source is Source.NONE and not landed.freshness.validate
-        return silent and not (asked.asker.cookie or asked.asker.authorization)
+        return silent and not asked.asker.says_who
     return freshness.decide(landed.freshness, wanted, landed.freshness.received) in _USABLE
 
 

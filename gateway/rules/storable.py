@@ -7,7 +7,7 @@ own word makes such a response anybody's.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import Enum
 from typing import NamedTuple
 
@@ -23,6 +23,10 @@ UNDERSTOOD = BY_DEFAULT | {
     428, 429, 431, 451, 500, 502, 503, 504, 505, 511,
 }  # fmt: skip
 _PARTS = frozenset({206, 304, 416})
+
+#: Fields besides Authorization and Cookie by which callers say who they are. No RFC knows them, so they are treated
+#: as a cookie is: only the origin's own word makes the answer to a request with one anybody's.
+API_KEYS = frozenset({b"x-api-key", b"api-key", b"x-goog-api-key"})
 
 #: A response without these would be another one, so none of them can be left out of what is stored.
 _NEEDED = frozenset({b"content-encoding", b"content-length", b"content-type", b"location", b"vary"})
@@ -76,6 +80,13 @@ class Asker(NamedTuple):
     authorization: bool = False
     #: Whether it has a cookie that the key does not hold (`other_cookies`).
     cookie: bool = False
+    #: Whether it has another credential, as an API key, that the key does not hold (`other_credentials`).
+    credential: bool = False
+
+    @property
+    def says_who(self) -> bool:
+        """Whether it says in any way who is asking."""
+        return self.cookie or self.authorization or self.credential
 
 
 class Answer(NamedTuple):
@@ -124,12 +135,19 @@ def other_cookies(fields: Sequence[bytes], sharing: Sharing) -> bool:
     return False
 
 
+def other_credentials(names: Iterable[bytes], sharing: Sharing) -> bool:
+    """Whether fields of these names (lower case) say by an API key who is asking, and the route's key has them not."""
+    return any(name in API_KEYS and name not in sharing.key_fields for name in names)
+
+
 def personal(asker: Asker, sharing: Sharing) -> bool:
     """Whether the answer may be one caller's own: then judge its freshness by NO_LEEWAY, for the route has no say."""
     if sharing.shared_between_callers:
         return False
-    return (asker.cookie and b"cookie" not in sharing.key_fields) or (
-        asker.authorization and b"authorization" not in sharing.key_fields
+    return (
+        asker.credential
+        or (asker.cookie and b"cookie" not in sharing.key_fields)
+        or (asker.authorization and b"authorization" not in sharing.key_fields)
     )
 
 
@@ -209,7 +227,7 @@ def _of_words(said: ResponseDirectives, status: int) -> Why | None:
 
 
 def _of_callers(asker: Asker, said: ResponseDirectives, stored: Freshness, sharing: Sharing) -> Why | None:
-    if not (asker.cookie or asker.authorization) or not personal(asker, sharing):
+    if not asker.says_who or not personal(asker, sharing):
         return None
     if (
         asker.authorization
