@@ -9,6 +9,7 @@ from gateway.rules.routing import Pattern
 from gateway.settings.cache_checks import advise as advise_cache
 from gateway.settings.cache_checks import advise_warming
 from gateway.settings.checks import LISTENERS
+from gateway.settings.flag_checks import advise as advise_flags
 from gateway.settings.listener import Listener, Route
 from gateway.settings.mistakes import Mistake, shown
 from gateway.settings.pattern import covers
@@ -35,6 +36,7 @@ def advise(settings: Settings, line: Callable[[Loc], int]) -> Advice:
             yield from _listener(key, listener, line)
             yield from advise_cache(key, listener, settings.cache)
     yield from advise_warming(settings.cache, settings.ingress)
+    yield from advise_flags(settings.flags, {"ingress": settings.ingress, "egress": settings.egress})
     if settings.egress is not None and not settings.egress.bind.loopback:
         yield ("egress", "bind"), "egress can be reached from other machines, which may then call with your keys"
     for name, upstream in settings.upstreams.items():
@@ -60,7 +62,8 @@ def _listener(key: str, listener: Listener, line: Callable[[Loc], int]) -> Advic
 def _taken_by(earlier: Iterable[tuple[Route, Pattern]], route: Route, pattern: Pattern) -> int | None:
     """Which earlier route leaves this one nothing. What only several leave nothing together is not found."""
     for index, (candidate, wider) in enumerate(earlier):
-        if covers(wider, pattern) and _takes_methods(candidate.methods, route.methods):
+        # One under a flag leaves the rest to those behind it.
+        if not candidate.when and covers(wider, pattern) and _takes_methods(candidate.methods, route.methods):
             return index
     return None
 

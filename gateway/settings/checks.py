@@ -11,7 +11,7 @@ from itertools import product
 from typing import Any
 
 from gateway.policies.correlation import Correlation
-from gateway.settings import cache_checks, rate_checks
+from gateway.settings import cache_checks, flag_checks, rate_checks
 from gateway.settings.admin import Admin
 from gateway.settings.listener import Egress, Ingress
 from gateway.settings.mistakes import shown, suggestion
@@ -35,6 +35,7 @@ def check(data: dict[str, Any]) -> Found:
         yield from rate_checks.check(key, data.get(key))
         yield from cache_checks.check(key, data.get(key))
     yield from rate_checks.check_upstreams(data.get("upstreams"))
+    yield from flag_checks.check(data)
     yield from _correlation_header(data)
     yield from _addresses(data)
 

@@ -6,6 +6,7 @@ say it, of a file's definitions as of those that are changed at run time (see `f
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +18,8 @@ from gateway.settings.values import FALSE, TRUE
 _BOOLEANS = frozenset({"enabled", "disabled", "inverted", "caseInsensitive", "case_insensitive"})
 #: Lists of names, which may be written as their one item.
 _NAMES = frozenset({"users", "groups", "addresses", "environments", "segments", "requires", "values"})
-#: What is the definition's own business, as texts.
-_AS_IT_IS = frozenset({"payload", "parameters"})
+#: A number as JSON has it, of a length that no id has.
+_number = re.compile(r"-?(?:0|[1-9][0-9]{0,14})(\.[0-9]{1,15})?").fullmatch
 
 
 def definition(raw: Any) -> Any:
@@ -36,8 +37,10 @@ def plain(raw: Any) -> Any:
 
 
 def _value(key: str, raw: Any) -> Any:
-    if key in _AS_IT_IS:
+    if key == "parameters":
         return raw
+    if key == "payload":
+        return raw if isinstance(raw, dict) and "value" in raw and raw.keys() <= {"type", "value"} else _json(raw)
     if key in _BOOLEANS:
         return _boolean(raw)
     if key == "variants" and isinstance(raw, str):  # of a prerequisite; elsewhere it is a list of mappings
@@ -45,6 +48,18 @@ def _value(key: str, raw: Any) -> Any:
     if key in _NAMES and isinstance(raw, (str, int, float, dict)):
         return [plain(raw)]
     return plain(raw)
+
+
+def _json(raw: Any) -> Any:
+    """A payload's numbers and booleans as what JSON would have them be; `{type: string, value: …}` keeps a text."""
+    if isinstance(raw, (list, tuple)):
+        return [_json(item) for item in raw]
+    if isinstance(raw, dict):
+        return {key: _json(item) for key, item in raw.items()}
+    found = _number(raw) if isinstance(raw, str) else None
+    if found is None:
+        return _boolean(raw)
+    return int(raw) if found[1] is None else float(raw)
 
 
 def _boolean(raw: Any) -> Any:
@@ -134,12 +149,7 @@ _VARIANTS = _list(
         weight={"type": ["integer", "string"]},
         weightType={"type": "string"},
         stickiness={"type": "string"},
-        payload={
-            "anyOf": [
-                _SCALAR,
-                _mapping(("value",), type={"enum": ["string", "csv", "number", "json"]}, value=_SCALAR),
-            ]
-        },
+        payload={"description": "What comes with it: any value, or {type: string|csv|number|json, value: TEXT}."},
         overrides=_list(_mapping(field={"type": "string"}, contextName={"type": "string"}, values=_WORDS)),
     )
 )

@@ -67,6 +67,9 @@ def _token(text: str) -> SecretStr | None:
     return SecretStr(str(text))
 
 
+_BASE = Text(read=_base)
+
+
 class Context(Section):
     """Where flags find in a request whom it is from. What is not written is not known, whatever a request has."""
 
@@ -87,16 +90,8 @@ class Context(Section):
 
     def known(self, name: str) -> bool:
         """Whether flags can ask for this property."""
-        return name in self.properties or request_field.known(name)
-
-
-class Ofrep(Section):
-    """Where the app's code asks for flags, by OpenFeature's protocol; or its path alone."""
-
-    path: Annotated[str, Text(read=_base)]
-    """Path on egress below which it is, as in /flags; `/` for none in front."""
-    token: Annotated[SecretStr | None, Text(optional=True, read=_token)] = None
-    """Whoever asks sends it, as `Authorization: Bearer TOKEN` or `X-API-Key: TOKEN`. Empty is none."""
+        kind, _, rest = name.partition(":")
+        return name in self.properties or (request_field.known(name) and not (kind == "header" and is_own(rest)))
 
 
 class Override(Section):
@@ -117,6 +112,20 @@ class Override(Section):
         return self.from_
 
 
+class Ofrep(Section):
+    """Where the app's code asks for flags, by OpenFeature's Remote Evaluation Protocol."""
+
+    path: Annotated[str, _BASE]
+    """What stands in front of /ofrep/v1/… on egress, as in /flags; `/` for nothing."""
+    token: Annotated[SecretStr | None, Text(optional=True, read=_token)] = None
+    """Whoever asks sends it as `Authorization: Bearer TOKEN` or as `X-API-Key: TOKEN`; empty is none."""
+
+    @property
+    def base(self) -> str:
+        """The path without a slash at its end: empty for nothing."""
+        return self.path.rstrip("/")
+
+
 class Flags(Section):
     """Feature flags."""
 
@@ -132,8 +141,8 @@ class Flags(Section):
     """The flags by name: `true`, `false`, or for whom each is on."""
     store: Annotated[str | None, Text(optional=True)] = None
     """File that keeps what is changed at run time, where there is no `state.redis`."""
-    ofrep: Annotated[Ofrep | None, Alternative(short=Text(read=_base), key="path")] = None
-    """Where the app's code asks for flags, on egress; nowhere where it is not written."""
+    ofrep: Annotated[Ofrep | None, Alternative(short=_BASE, key="path")] = None
+    """Where the app's code asks for them; nowhere where it is not written."""
     override: Annotated[Override | None, Alternative()] = None
     """Who may force a flag for a request; nobody where it is not written."""
 
