@@ -9,10 +9,10 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field
 from hashlib import blake2b
 from pathlib import Path
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -33,13 +33,12 @@ class Fault(Exception):
     """The file cannot be read, or not be written; why, in words for an operator."""
 
 
-@dataclass(frozen=True, slots=True)
-class Document:
+class Document(NamedTuple):
     """A file's content; `mark` tells it from any other. Without a file there is nothing in it."""
 
     live: Live = NOTHING
     #: A flag's last changes, the latest last.
-    history: Mapping[str, tuple[Change, ...]] = field(default_factory=dict)
+    history: Mapping[str, tuple[Change, ...]] = MappingProxyType({})
     mark: bytes = b""
 
 
