@@ -8,7 +8,9 @@ reload.
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
@@ -22,6 +24,7 @@ from gateway.errands import Errands
 from gateway.errors import GatewayError
 from gateway.exchange import Exchange
 from gateway.faults import about
+from gateway.flagging import Flagging
 from gateway.listeners.listener import Listener
 from gateway.pipeline import Pipeline, Snapshot
 from gateway.protection import Built, Protection
@@ -96,6 +99,7 @@ class Gateway:
         self._health = health
         self._protection = Protection(metrics, health, log)
         self._caching = Caching(metrics, health, log, Errands(INGRESS, self._serving).fetch)
+        self._flagging = Flagging(health, log, os.environ)
         self._journal = Journal(metrics, log, access_log, self._protection)
         self._entropy = Entropy()
         self._lag = LoopLag(metrics.loop_lag)
@@ -129,27 +133,22 @@ class Gateway:
         opened: dict[str, _Running] = {}
         upstreams: dict[str, Upstream] = {}
         built = Built()
-        sharing = await self._protection.prepare(settings.state)
-        try:
+        async with AsyncExitStack() as undo:  # when cancelled too, by the end of the process
+            sharing = await self._protection.prepare(settings.state)
+            undo.push_async_callback(self._protection.abandon, sharing)
             tier = await self._caching.prepare(settings)
-        except BaseException:
-            await self._protection.abandon(sharing)
-            raise
-        try:
+            undo.push_async_callback(self._caching.abandon, tier)
+            keeping = await self._flagging.prepare(settings)
+            undo.push_async_callback(self._flagging.abandon, keeping)
+            undo.callback(self._forget, settings, opened)
             self._build_upstreams(settings, upstreams)
             for name, section in sections.items():
                 if section is not None and not self._keeps_address(name, section):
                     opened[name] = await self._open(name, section, settings, upstreams, built)
             beside = await self._control.prepare(settings)
-        except BaseException:  # cancelled too, by the end of the process
-            for running in opened.values():
-                running.listener.stop()
-            for name in settings.upstreams.keys() - self._upstreams.keys():
-                self._metrics.forget_upstream(name)
-            await self._protection.abandon(sharing)
-            await self._caching.abandon(tier)
-            raise
+            undo.pop_all()
         # Nothing can fail any more.
+        self._flagging.install(keeping, settings)
         for name, section in sections.items():
             self._swap(name, section, settings, upstreams, opened, built)
         self._keep(settings, upstreams, built)
@@ -161,6 +160,7 @@ class Gateway:
         await self._control.settle(beside, settings)
         await self._protection.settle(sharing)
         await self._caching.settle(tier, settings)
+        await self._flagging.settle(keeping)
 
     def begin_draining(self) -> None:
         """Readiness goes, and ingress tells its clients to go elsewhere; everything is still served."""
@@ -194,11 +194,19 @@ class Gateway:
         await self._caching.close()
         await self._protection.close()
         await self._control.stop()
+        await self._flagging.close()
         self._lag.stop()
         self._log.info("stopped", clean=clean)
         return clean
 
     # ---- inside
+
+    def _forget(self, settings: Settings, opened: dict[str, _Running]) -> None:
+        """A config could not be applied: close and forget what was opened for it."""
+        for running in opened.values():
+            running.listener.stop()
+        for name in settings.upstreams.keys() - self._upstreams.keys():
+            self._metrics.forget_upstream(name)
 
     def _ready(self) -> None:
         self._health.ready()
@@ -216,6 +224,7 @@ class Gateway:
             operations.Process(self._health, lambda: self.told_to_drain()),  # noqa: PLW0108 - it is set later
             operations.Events(self._protection.events, self._log),
             self._caching.operations(lambda: self.settings),
+            self._flagging.operations(lambda: self.settings, self._entropy.take),
         )
 
     def _serving(self) -> tuple[Snapshot, request_head.Interest] | None:

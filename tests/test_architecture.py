@@ -56,6 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "operations": {"admin", "policies", "rules", "settings", "state", "telemetry", "upstreams"},
     "cache_operations": {"admin", "cache", "rules", "settings", "telemetry"},
     "flag_operations": {"admin", "flags", "rules", "state.ports"},
+    "flagging": {"faults", "flag_operations", "flags", "rules", "settings", "state", "telemetry"},
     "control": {"admin", "faults", "listeners", "settings", "telemetry"},
     "errands": {"cache", "errors", "exchange", "pipeline", "policies", "rules"},
     "caching": {
@@ -67,7 +68,8 @@ MAY_IMPORT: dict[str, set[str]] = {
         "faults",
     },
     "assembly": {
-        "admin", "build", "caching", "control", "errands", "entropy", "errors", "exchange", "faults", "listeners", "operations",
+        "admin", "build", "caching", "control", "errands", "entropy", "errors", "exchange", "faults", "flagging", "listeners",
+        "operations",
         "pipeline", "protection", "rules", "settings", "telemetry", "upstreams",
     },
     "lifecycle": {"assembly", "settings", "telemetry"},
@@ -83,7 +85,8 @@ ONLY_FOR: dict[str, set[str]] = {
     "control": {"assembly"},
     "operations": {"assembly"},
     "cache_operations": {"assembly", "caching"},
-    "flag_operations": {"assembly"},
+    "flag_operations": {"assembly", "flagging"},
+    "flagging": {"assembly"},
     "protection": {"assembly"},
     "caching": {"assembly"},
     "errands": {"assembly"},

@@ -60,6 +60,8 @@ class Registry:
         self.on_change: list[Changed] = []
         #: What is wrong with the environment's variables.
         self.wrong_variables: tuple[str, ...] = ()
+        #: Those that no flag is called by.
+        self.unknown_variables: tuple[str, ...] = ()
         #: Why live values are not in force, by flag.
         self.ignored: Mapping[str, tuple[Wrong, ...]] = {}
         self._variables = variables
@@ -85,7 +87,7 @@ class Registry:
     ) -> None:
         """Go by these definitions of the config file from now on; the arguments are `definition.compiled`'s."""
         self._define, self._segments, self._hostname, self._known = define, segments, hostname, known
-        self._environment, self.wrong_variables = layers.environment(self._variables, define)
+        self._environment, self.wrong_variables, self.unknown_variables = layers.environment(self._variables, define)
         self._renew()
 
     def use(self, store: Store) -> None:

@@ -23,10 +23,11 @@ _NOT_IN_VARIABLES = re.compile("[^A-Z0-9_]")
 
 
 class Environment(NamedTuple):
-    """What environment variables say of flags, and what is wrong with them."""
+    """What environment variables say of flags, what is wrong with them, and those that no flag is called by."""
 
     values: Mapping[str, Value]
     wrong: tuple[str, ...] = ()
+    unknown: tuple[str, ...] = ()
 
 
 def as_value(raw: object) -> Value | None:
@@ -70,8 +71,10 @@ def environment(variables: Mapping[str, str], flags: Iterable[str]) -> Environme
     """What FEATURE_NAME (whether it is enabled) and ROLLOUT_NAME (its share) say. An empty one says nothing."""
     values: dict[str, dict[str, Any]] = {}
     wrong: list[str] = []
+    named: set[str] = set()
     for flag in flags:
         name = variable(flag)
+        named |= {_ENABLED + name, _SHARE + name}
         enabled = variables.get(_ENABLED + name, "").strip()
         if enabled.lower() in _ON | _OFF:
             values.setdefault(flag, {})["enabled"] = enabled.lower() in _ON
@@ -82,4 +85,5 @@ def environment(variables: Mapping[str, str], flags: Iterable[str]) -> Environme
             wrong.append(f"{_SHARE}{name}: a share of 0 to 100 % is wanted, not {shown(part)}")
         elif part:
             values.setdefault(flag, {})["rollout"] = part
-    return Environment(values, tuple(dict.fromkeys(wrong)))
+    unknown = sorted(one for one in variables if one.startswith((_ENABLED, _SHARE)) and one not in named)
+    return Environment(values, tuple(dict.fromkeys(wrong)), tuple(unknown))
