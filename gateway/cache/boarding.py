@@ -56,13 +56,15 @@ class Boarding:
             return failed
         alone = not self._coalesces or asked.insists or (entry is not None and entry.freshness.lifetime <= 0)
         alone = alone or (entry is not None and entry.freshness.validate)
+        let_go = commons.let_go.get(self._let_go_key(asked, key), now)
+        alone = alone or (entry is not None and bool(let_go))
         flight = None if alone else commons.flights.get(key)
         if flight is not None and self._may_join(flight, asked, now):
             reader = flight.join(leads=False)
             if flight.extend is not None and self._way.total != NEVER:
                 flight.extend(exchange.started + self._way.total)
             return reader
-        if entry is None and commons.let_go.get(self._let_go_key(asked, key), now):
+        if entry is None and let_go is not None:
             return None
         return self._lead(exchange, asked, entry, key, attempt, register=not alone)
 
@@ -139,7 +141,7 @@ class Boarding:
         key = self.key_of(asked)
         if not shared:
             seconds = LET_GO_AFTER_ERROR if landed.status >= 500 else LET_GO
-            commons.let_go.put(self._let_go_key(asked, key), True, seconds, now)
+            commons.let_go.put(self._let_go_key(asked, key), landed.why_not is not None, seconds, now)
         elif landed.nominated:
             commons.varies.put(asked.key, landed.nominated, VARY, now)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from time import perf_counter
+from time import perf_counter, time
 from typing import Any
 
 from gateway.cache.entry import Entry, Values
@@ -48,6 +48,7 @@ class Commons:
         self.shared = shared
         self.budget = Budget(flying)
         self.flights: dict[bytes, Flight] = {}
+        #: Keys whose answers are not shared; whether they are not stored either, so that no validation is shared.
         self.let_go: Memory[bool] = Memory()
         self.errors: Memory[GatewayError] = Memory()
         self.varies: Memory[Names] = Memory()
@@ -98,8 +99,11 @@ class Commons:
     def keep(self, entry: Entry, values: Values) -> Entry | None:
         """Store an entry unless it was purged meanwhile; what is stored.
 
-        One that a soft purge has made stale is no better than what was fetched after that purge.
+        One that a soft purge has made stale is no better than what was fetched after that purge; and none is better
+        than what came later and is fresh (RFC 9111, section 4, the last paragraph).
         """
+        if self.superseded(entry, entry.freshness.received):
+            return None
         effect = self.seen(entry.subject, entry.version)
         if effect is Effect.HARD:
             return None
@@ -112,6 +116,15 @@ class Commons:
             entry = entry.with_freshness(entry.freshness.aged(entry.freshness.received))
         self.store.put(entry, values)
         return entry
+
+    def superseded(self, entry: Entry, since: float) -> bool:
+        """Whether another response to the same, that came after `since` (since 1970), is stored and fresh."""
+        now = time()
+        return any(
+            stored.freshness.received > since and stored.fresh_until > now
+            for stored in self.store.variants(entry.subject.key)
+            if (stored.nominated, stored.secondary) == (entry.nominated, entry.secondary)
+        )
 
     def purge(self, purge: Purge) -> tuple[int, bool]:
         """Remove what it means, here and in the other replicas: how many here, and whether the others are told."""

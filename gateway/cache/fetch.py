@@ -26,13 +26,13 @@ from gateway.cache.ports import Turn
 from gateway.errors import GatewayError, InternalError, TotalTimeout, UpstreamError
 from gateway.exchange import NO_BODY, Exchange, RequestBody, Source
 from gateway.gate import WAIT, Gate
-from gateway.rules import conditional, field_lines, stored_update
+from gateway.rules import conditional, field_lines, storable, stored_update, vary
 from gateway.rules.cache_control import ANYTHING
 from gateway.rules.field_lines import Pieces
 from gateway.rules.freshness import Use, decide
-from gateway.rules.purge import Effect
+from gateway.rules.purge import Effect, Kind, Purge, name_of
 from gateway.rules.response_head import ResponseHead
-from gateway.rules.storable import Why
+from gateway.rules.storable import Answer, Why
 from gateway.upstreams.connection import NEVER, UpstreamConnection
 from gateway.upstreams.forward import Way, forward
 
@@ -245,22 +245,32 @@ class Fetch:
         if not chosen:
             self._again = True
             return
-        answer: Entry | None = None
-        for place in chosen:
-            entry = self._about[place]
-            renewed = self._renewal(entry, response.kept, now)
-            answer = answer or renewed
-            if self._commons.seen(entry.subject, self._flight.version) is Effect.NONE:
-                if not self._commons.store.replace(entry, renewed) and place == 0:
-                    self._commons.store.put(renewed, self._asked.values)
-                if self._commons.shared is not None and place == 0:
-                    self._commons.shared.put(renewed, self._asked.values)
+        renewals = [(entry := self._about[place], self._renewal(entry, response.kept, now)) for place in chosen]
+        if any(renewed is None for _, renewed in renewals):
+            # It may be kept no longer, by what the 304 says: what there is of it now is to be judged as it comes.
+            self._commons.store.purge(Purge(Kind.KEY, name_of(self._asked.key).encode()))
+            self._again = True
+            return
+        for (entry, renewed), place in zip(renewals, chosen, strict=True):
+            if renewed is not None and self._commons.seen(entry.subject, self._flight.version) is Effect.NONE:
+                self._put_renewed(entry, renewed, first=place == 0)
+        answer = renewals[0][1]
         if answer is not None:
-            self._flight.answer_with(answer, renewed=True)
+            self._flight.answer_with(answer, renewed=True, own=self._own(answer, response.kept))
 
-    def _renewal(self, entry: Entry, new: Pieces, now: float) -> Entry:
-        said, _ = landing.directives(landing.values_of(new))
-        kept = stored_update.updated(entry.kept, new, said.private_fields | said.no_cache_fields | landing.TAG_FIELDS)
+    def _put_renewed(self, entry: Entry, renewed: Entry, *, first: bool) -> None:
+        """Store it in the place of what it was; `first`: also where that is not here, as one of the second tier."""
+        commons = self._commons
+        if not commons.store.replace(entry, renewed) and first:
+            if commons.superseded(renewed, self._sent):
+                return
+            commons.store.put(renewed, self._asked.values)
+        if commons.shared is not None and first:
+            commons.shared.put(renewed, self._asked.values)
+
+    def _renewal(self, entry: Entry, new: Pieces, now: float) -> Entry | None:
+        """The stored response with what a 304 says of it; None where with that it could not have been stored."""
+        kept = stored_update.updated(entry.kept, new, self._withheld(new) | landing.TAG_FIELDS)
         values = landing.values_of(kept)
         said, targeted = landing.directives(values)
         fresh = landing.values_of(new)
@@ -276,9 +286,35 @@ class Fetch:
             targeted=targeted,
         )
         validators = conditional.validators(entry.status, values, int(now))
+        nominated = vary.names(values(b"vary"))
+        content = Answer(
+            entry.status,
+            said,
+            vary_any=nominated is None,
+            validator=conditional.can_ask(validators),
+            length=len(entry.body),
+        )
+        why_not = storable.may_store(self._asked.asker, content, lasting, self._terms.sharing).why_not
+        if why_not not in (None, Why.NO_FRESHNESS, Why.TOO_LARGE) or nominated != entry.nominated:
+            return None
         return entry.renewed(
             field_lines.without(kept, frozenset({b"age"})), said, lasting, validators, self._flight.version
         )
+
+    def _withheld(self, new: Pieces) -> frozenset[bytes]:
+        """The fields of a 304 that are only for who asked, as `may_store` has it of a whole response."""
+        said, _ = landing.directives(landing.values_of(new))
+        fields = said.private_fields | said.no_cache_fields
+        return fields if self._terms.sharing.set_cookie else fields | {b"set-cookie"}
+
+    def _own(self, renewed: Entry, new: Pieces) -> Entry | None:
+        """What the one who asked gets; None where that is what everybody gets."""
+        withheld = self._withheld(new)
+        own = field_lines.of(pair for pair in field_lines.pairs(new) if pair[0].lower() in withheld)
+        if not own:
+            return None
+        kept = [*field_lines.without(renewed.kept, withheld), *own]
+        return renewed.renewed(kept, renewed.said, renewed.freshness, renewed.validators, renewed.version)
 
     # ---- the store
 

@@ -70,8 +70,8 @@ class Flight:
 
     __slots__ = (
         "_base", "_budget", "_charged", "_parts", "_paused", "_readers", "_whole", "abandoned", "attempt",
-        "background", "closes_at", "complete", "entry", "error", "extend", "landed", "longest", "over", "received",
-        "renewed", "seconds", "source", "stale", "storing", "trailers", "version",
+        "background", "closes_at", "complete", "entry", "error", "extend", "landed", "longest", "over", "own",
+        "received", "renewed", "seconds", "source", "stale", "storing", "trailers", "version",
     )  # fmt: skip
 
     def __init__(
@@ -94,6 +94,8 @@ class Flight:
         self.landed: Landed | None = None
         #: What answers in the place of anything fetched.
         self.entry: Entry | None = None
+        #: The same for the leader, where it has fields that are his alone.
+        self.own: Entry | None = None
         #: The origin has said that it is still right.
         self.renewed = False
         #: What may answer where the fetch has failed, or an error has landed.
@@ -128,9 +130,10 @@ class Flight:
             self.hold_no_more()
         self._tell()
 
-    def answer_with(self, entry: Entry, *, renewed: bool) -> None:
-        """A stored response is the answer; `renewed`: the origin says so."""
+    def answer_with(self, entry: Entry, *, renewed: bool, own: Entry | None = None) -> None:
+        """A stored response is the answer, `own` the leader's; `renewed`: the origin says so."""
         self.entry = entry
+        self.own = own
         self.renewed = renewed
         self.complete = True
         self._tell()

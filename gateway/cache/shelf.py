@@ -304,6 +304,8 @@ class Shelf:
         self, exchange: Exchange, asked: Asked, reader: Reader, entry: Entry, why: Forwarded
     ) -> GatewayError | _Again | None:
         """Answer with what the flight has found stored, or renewed."""
+        if reader.leads and reader.flight.own is not None:
+            entry = reader.flight.own
         if may_answer(asked.asker, entry.said, entry.freshness, self._sharing) is not None:
             return _AGAIN
         if not reader.leads and (

@@ -136,7 +136,7 @@ def other_cookies(fields: Sequence[bytes], sharing: Sharing) -> bool:
 
 
 def other_credentials(names: Iterable[bytes], sharing: Sharing) -> bool:
-    """Whether fields of these names (lower case) say by an API key who is asking, and the route's key has them not."""
+    """Whether fields of these names (lower case) say by an API key who asks, and the route's key has them not."""
     return any(name in API_KEYS and name not in sharing.key_fields for name in names)
 
 
