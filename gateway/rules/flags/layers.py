@@ -58,7 +58,7 @@ def patched(value: Value | None, change: Value) -> Value | None:
 
     As JSON Merge Patch (RFC 7396), one level deep.
     """
-    result = {key: one for key, one in {**(value or {}), **change}.items() if change.get(key, one) is not None}
+    result = {key: one for key, one in {**(value or {}), **change}.items() if key not in change or one is not None}
     return result or None
 
 
