@@ -24,7 +24,9 @@ from gateway.errands import Errands
 from gateway.errors import GatewayError
 from gateway.exchange import Exchange
 from gateway.faults import about
+from gateway.flagged import Asking
 from gateway.flagging import Flagging
+from gateway.flags.answering import Tally
 from gateway.listeners.listener import Listener
 from gateway.pipeline import Pipeline, Snapshot
 from gateway.protection import Built, Protection
@@ -33,6 +35,7 @@ from gateway.settings import Listener as ListenerSettings
 from gateway.settings import Settings
 from gateway.telemetry.access_log import AccessLog
 from gateway.telemetry.exposition import Scraper
+from gateway.telemetry.flags import families as flag_families
 from gateway.telemetry.health import Health, State
 from gateway.telemetry.log import Log
 from gateway.telemetry.loop_lag import LoopLag
@@ -99,6 +102,8 @@ class Gateway:
         self._health = health
         self._protection = Protection(metrics, health, log)
         self._caching = Caching(metrics, health, log, Errands(INGRESS, self._serving).fetch)
+        self._tally = Tally()
+        metrics.watch("flags", lambda: flag_families(self._tally.counts()))
         self._flagging = Flagging(health, log, os.environ)
         self._journal = Journal(metrics, log, access_log, self._protection)
         self._entropy = Entropy()
@@ -142,16 +147,17 @@ class Gateway:
             undo.push_async_callback(self._flagging.abandon, keeping)
             undo.callback(self._forget, settings, opened)
             self._build_upstreams(settings, upstreams)
+            asking = Asking(settings, self._flagging.registry, self._tally, self._entropy)
             for name, section in sections.items():
                 if section is not None and not self._keeps_address(name, section):
-                    opened[name] = await self._open(name, section, settings, upstreams, built)
+                    opened[name] = await self._open(name, section, settings, upstreams, built, asking)
             beside = await self._control.prepare(settings)
             undo.pop_all()
         # Nothing can fail any more.
         self._flagging.install(keeping, settings)
         for name, section in sections.items():
-            self._swap(name, section, settings, upstreams, opened, built)
-        self._keep(settings, upstreams, built)
+            self._swap(name, section, settings, upstreams, opened, built, asking)
+        self._keep(settings, upstreams, built, asking)
         self._protection.install(built, sections)
         self._journal.access = settings.log.access
         self._log.configure(fmt=settings.log.format, level=settings.log.level)
@@ -252,24 +258,38 @@ class Gateway:
         return running is not None and running.bind == (section.bind.host, section.bind.port)
 
     async def _open(
-        self, name: str, section: ListenerSettings, settings: Settings, upstreams: dict[str, Upstream], built: Built
+        self,
+        name: str,
+        section: ListenerSettings,
+        settings: Settings,
+        upstreams: dict[str, Upstream],
+        built: Built,
+        asking: Asking,
     ) -> _Running:
-        pipeline = Pipeline(self._snapshot(name, section, settings, upstreams, built), self._journal)
+        pipeline = Pipeline(self._snapshot(name, section, settings, upstreams, built, asking), self._journal)
         part = self._metrics.listener(name)
-        interest = self._interest(name, section, settings)
+        interest = self._interest(name, section, settings, asking)
         listener = Listener(name, section.limits, interest, pipeline, self._journal.bug, part)
         with about(f"{name}.bind {shown(section.bind.host, section.bind.port)}"):
             host, port = await listener.start(section.bind.host, section.bind.port)
         self._log.info("listening", listener=name, address=shown(host, port))
         return _Running((section.bind.host, section.bind.port), listener, pipeline)
 
-    def _interest(self, name: str, section: ListenerSettings, settings: Settings) -> request_head.Interest:
+    def _interest(
+        self, name: str, section: ListenerSettings, settings: Settings, asking: Asking
+    ) -> request_head.Interest:
         also = self._protection.fields_read(name, section, settings.upstreams.values())
-        also |= self._caching.fields_read(section)
+        also |= self._caching.fields_read(section) | asking.fields_read()
         return request_head.Interest(settings.correlation.header, ingress=name == INGRESS, also=also)
 
     def _snapshot(
-        self, name: str, section: ListenerSettings, settings: Settings, upstreams: dict[str, Upstream], built: Built
+        self,
+        name: str,
+        section: ListenerSettings,
+        settings: Settings,
+        upstreams: dict[str, Upstream],
+        built: Built,
+        asking: Asking,
     ) -> Snapshot:
         def warn(peer: str) -> None:
             self._log.warning(
@@ -280,11 +300,14 @@ class Gateway:
             )
 
         ways = build.ways(section, upstreams, settings.upstreams, egress=name == EGRESS)
-        gates = self._protection.gates(name, section, [way.total for way in ways], built)
-        shelves = self._caching.shelves(name, section, ways, [gate.caps for gate in gates.of_routes])
-        return build.snapshot(
-            name, section, ways, gates, shelves, settings.correlation, self._entropy, self._metrics, warn
-        )
+        flagged = asking.of(section, ingress=name == INGRESS)
+        gates = self._protection.gates(name, section, [way.total for way in ways], built, asking.under)
+        caps = [gate.caps for gate in gates.of_routes]
+        shelves = self._caching.shelves(name, section, ways, caps, flagged, asking.under)
+        ofrep = asking.ofrep() if name == EGRESS else None
+        own = [] if ofrep is None else [build.Own(*ofrep)]
+        seen = settings.correlation, self._entropy, self._metrics, warn
+        return build.snapshot(name, section, ways, gates, shelves, *seen, own, flagged)
 
     def _swap(
         self,
@@ -294,6 +317,7 @@ class Gateway:
         upstreams: dict[str, Upstream],
         opened: dict[str, _Running],
         built: Built,
+        asking: Asking,
     ) -> None:
         """Put one listener's new snapshot, or its successor, in place."""
         running = self._running.get(name)
@@ -304,8 +328,8 @@ class Gateway:
                 self._running[name] = opened[name]
         elif running is not None:
             before = running.pipeline.snapshot
-            running.pipeline.snapshot = after = self._snapshot(name, section, settings, upstreams, built)
-            running.listener.reconfigure(section.limits, self._interest(name, section, settings))
+            running.pipeline.snapshot = after = self._snapshot(name, section, settings, upstreams, built, asking)
+            running.listener.reconfigure(section.limits, self._interest(name, section, settings, asking))
             for route in {route.name for route in before.routes} - {route.name for route in after.routes}:
                 self._metrics.forget_route(name, route)
         if name in self._running:
@@ -321,7 +345,7 @@ class Gateway:
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
 
-    def _keep(self, settings: Settings, upstreams: dict[str, Upstream], built: Built) -> None:
+    def _keep(self, settings: Settings, upstreams: dict[str, Upstream], built: Built, asking: Asking) -> None:
         """Give the upstreams that stay their settings and breakers, and let the others go."""
         for name, upstream in upstreams.items():
             section = settings.upstreams[name]
@@ -332,7 +356,8 @@ class Gateway:
                 self._breakers[name].reconfigure(build.rule(section.breaker), section.breaker.statuses)
             else:
                 self._breakers[name] = build.breaker(name, section.breaker, self._breaker_moved)
-            upstream.caps = self._protection.upstream_caps(name, section, built)
+            upstream.caps = self._protection.upstream_caps(name, section, built, asking.under)
+            upstream.breaker_when = None if section.breaker is None else asking.under(section.breaker.when)
             upstream.breaker = breaker = self._breakers.get(name)
             part = self._metrics.upstream(name)
             part.watch_connections(upstream.pool.states)

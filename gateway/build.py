@@ -9,6 +9,7 @@ from typing import NamedTuple, Protocol
 from gateway.cache.shelf import Shelf as CacheShelf
 from gateway.entropy import Entropy
 from gateway.faults import about
+from gateway.flags.gates import Flagged, FlaggedRoute
 from gateway.gate import Gate
 from gateway.pipeline import Route, Shelf, Snapshot
 from gateway.policies import headers, request
@@ -29,6 +30,7 @@ from gateway.upstreams.pool import Pool
 from gateway.upstreams.upstream import Upstream as RunningUpstream
 
 NO_ROUTE = "none"
+_NO_FLAGS = FlaggedRoute(None, None, None, None)
 
 
 class Own(NamedTuple):
@@ -123,10 +125,12 @@ def snapshot(
     metrics: Metrics,
     warn: Callable[[str], None],
     own: Sequence[Own] = (),
+    flagged: Flagged | None = None,
 ) -> Snapshot:
     """What a listener's requests meet; `limits` are the gates behind those that are made here.
 
-    What the gateway itself answers (`own`) goes before all routes, and passes the gates of the whole listener.
+    `flagged` is what the routes have of flags. What the gateway itself answers (`own`) goes before all routes, and
+    passes the gates of the whole listener.
 
     A cached route's caps are its shelf's, for what is answered from there uses nothing up.
     """
@@ -138,12 +142,16 @@ def snapshot(
         for one in own
     ]
     for route, way, limit, shelf in zip(settings.routes, ways, limits.of_routes, shelves, strict=True):
-        gates = [headers.gate(settings.headers, route.headers), request.gate(settings.request, route.request)]
-        part = metrics.route(name, route.name)
-        every = [*(gate for gate in gates if gate is not None), *limit.rates]
+        edits = headers.gate(settings.headers, route.headers)
+        asked = _NO_FLAGS if flagged is None else flagged.routes[len(routes) - len(own)]
+        first = [None if flagged is None else flagged.strip, asked.require, edits]
+        every: list[Gate | None] = [*first, request.gate(settings.request, route.request), *limit.rates, asked.tell]
         if not isinstance(shelf, CacheShelf):
             every += limit.caps
-        routes.append(Route(route.name, way, part, every, shelf=shelf, egress=egress))
+        part = metrics.route(name, route.name)
+        gates = [gate for gate in every if gate is not None]
+        before = None if asked.require is None else edits
+        routes.append(Route(route.name, way, part, gates, shelf=shelf, egress=egress, edits=before, when=asked.when))
     unrouted = Route(
         NO_ROUTE,
         None,
@@ -156,7 +164,8 @@ def snapshot(
         stamp=Stamp(correlation, entropy),
         address=ClientAddress(settings.trusted_proxies, warn, ingress=not egress),
         router=Router(
-            [*((one.pattern, None) for one in own), *((route.path, route.methods) for route in settings.routes)]
+            [*((one.pattern, None) for one in own), *((route.path, route.methods) for route in settings.routes)],
+            [place for place, route in enumerate(routes) if route.when is not None],
         ),
         routes=routes,
         no_route=unrouted,

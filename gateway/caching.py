@@ -15,13 +15,16 @@ from gateway.cache.landing import Terms
 from gateway.cache.memory_store import MemoryStore
 from gateway.cache.shared_tier import RedisTier
 from gateway.cache.shelf import Shelf
+from gateway.cache.under_flags import FlaggedReading, ShelfWhen
 from gateway.cache.warm_list import Progress
 from gateway.cache.warming import Fetch, Warmer
 from gateway.cache.watch import Watch
 from gateway.cache_operations import Cache as Operations
 from gateway.cache_operations import warming_plan
+from gateway.exchange import Exchange
 from gateway.faults import about
-from gateway.gate import Gate
+from gateway.flags.gates import Flagged
+from gateway.gate import Gate, Met
 from gateway.pipeline import Shelf as AnyShelf
 from gateway.policies import cache, coalesce
 from gateway.policies.cache import Cache
@@ -29,6 +32,7 @@ from gateway.rules.purge import PurgeLog
 from gateway.settings import Listener, Route, Settings
 from gateway.settings.cache import CacheStore
 from gateway.settings.state import State
+from gateway.settings.wanted import Wanted
 from gateway.state.redis_client import RedisTls
 from gateway.state.redis_url import parse_redis_url
 from gateway.telemetry.cache import CacheMetrics, RouteCounts
@@ -36,6 +40,9 @@ from gateway.telemetry.health import Health
 from gateway.telemetry.log import Log
 from gateway.telemetry.metrics import Metrics
 from gateway.upstreams.forward import Way
+
+#: Gives what flags say to a request.
+Said = Callable[[Exchange], bytes]
 
 #: What flights may hold, of what the store may, and at least.
 _FLYING, _LEAST_FLYING = 4, 8 << 20
@@ -183,14 +190,26 @@ class Caching:
     # ---- from settings to shelves
 
     def shelves(
-        self, name: str, listener: Listener, ways: Sequence[Way], caps: Sequence[Sequence[Gate]]
+        self,
+        name: str,
+        listener: Listener,
+        ways: Sequence[Way],
+        caps: Sequence[Sequence[Gate]],
+        flagged: Flagged | None,
+        under: Callable[[Sequence[Wanted]], Met | None],
     ) -> list[AnyShelf | None]:
-        """The caches of a listener's routes; None for all where none has any."""
-        found = [self._shelf(name, listener, place, way, caps[place]) for place, way in enumerate(ways)]
+        """The caches of a listener's routes; None for all where none has any.
+
+        `flagged` is what the routes have of flags, `under` makes of what a cache wants of them whether it is there.
+        """
+        said = [None if flagged is None else flagged.routes[place].said for place in range(len(ways))]
+        found = [
+            self._shelf(name, listener, place, way, caps[place], said[place], under) for place, way in enumerate(ways)
+        ]
         if all(shelf is None for shelf in found):
             return list(found)
         return [
-            shelf or Watch(way, self.commons, self._carrier(name, listener, place, way, caps[place]))
+            shelf or Watch(way, self.commons, self._carrier(name, listener, place, way, caps[place], said[place]))
             for place, (shelf, way) in enumerate(zip(found, ways, strict=True))
         ]
 
@@ -203,19 +222,31 @@ class Caching:
         )
         return found | FIELDS if shares or any(settings) else found
 
-    def _shelf(self, name: str, listener: Listener, place: int, way: Way, caps: Sequence[Gate]) -> Shelf | None:
+    def _shelf(
+        self,
+        name: str,
+        listener: Listener,
+        place: int,
+        way: Way,
+        caps: Sequence[Gate],
+        said: Said | None,
+        under: Callable[[Sequence[Wanted]], Met | None],
+    ) -> Shelf | None:
         route = listener.routes[place]
         settings = cache.resolve(listener, route)
         coalesces = coalesce.resolve(listener, route, settings)
         if settings is None and not coalesces:
             return None
         counts = self.metrics.route(name, route.name)
-        return self._made(name, route, way, caps, settings, counts, coalesces=coalesces)
+        met = None if settings is None else under(settings.when)
+        return self._made(name, route, way, caps, settings, counts, said, met, coalesces=coalesces)
 
-    def _carrier(self, name: str, listener: Listener, place: int, way: Way, caps: Sequence[Gate]) -> Shelf:
+    def _carrier(
+        self, name: str, listener: Listener, place: int, way: Way, caps: Sequence[Gate], said: Said | None
+    ) -> Shelf:
         """What fetches through a route without a cache for the gateway itself; nobody counts it."""
         route = listener.routes[place]
-        return self._made(name, route, way, caps, None, RouteCounts(name, route.name), coalesces=True)
+        return self._made(name, route, way, caps, None, RouteCounts(name, route.name), said, None, coalesces=True)
 
     def _made(
         self,
@@ -225,12 +256,19 @@ class Caching:
         caps: Sequence[Gate],
         settings: Cache | None,
         counts: RouteCounts,
+        flags: Said | None,
+        met: Met | None,
         *,
         coalesces: bool,
     ) -> Shelf:
         said = settings or _SHARES
         tags = frozenset(tag.encode() for tag in said.tags)
         key = said.cache_key(f"{name}/{route.name}".encode())
-        reading = Reading(key, said.sharing(), tags, said.body, said.credentials)
+        if flags is None:
+            reading = Reading(key, said.sharing(), tags, said.body, said.credentials)
+        else:
+            reading = FlaggedReading(key, said.sharing(), tags, said.body, said.credentials, flags)
         terms = Terms(reading.sharing, said.leeway(), settings is not None, route.name)
-        return Shelf(reading, terms, way, caps, self.commons, counts, coalesces=coalesces)
+        if met is None:
+            return Shelf(reading, terms, way, caps, self.commons, counts, coalesces=coalesces)
+        return ShelfWhen(met, reading, terms, way, caps, self.commons, counts, coalesces=coalesces)

@@ -1,8 +1,8 @@
 """Requests of the gateway's own, to the caches of a listener's routes: what is to be there before anybody asks.
 
 They are made as a client's would be, so that they have the same keys: of the URL as clients call it, with the route's
-changes of fields, and with the correlation id and forwarding fields that every request gets. No rate limit counts
-them; caps do, for those count fetches. Assembly alone knows this.
+changes of fields, with what flags say of nobody, and with the correlation id and forwarding fields that every request
+gets. No rate limit counts them; caps do, for those count fetches. Assembly alone knows this.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from gateway.cache.warming import Fetched
 from gateway.cache.watch import Watch
 from gateway.errors import MalformedRequest, NoRoute
 from gateway.exchange import NO_BODY, Exchange
+from gateway.flags.gates import Require, Strip, Tell
 from gateway.pipeline import Snapshot
 from gateway.policies.headers import HeadersGate
 from gateway.rules import request_head
@@ -24,6 +25,8 @@ from gateway.rules.field_lines import COLON, END, Pieces
 from gateway.rules.request_head import Interest, Noted
 
 _HERE = "127.0.0.1"
+#: What no request of our own goes without, for the cache would know it by another key.
+_AS_FOR_CLIENTS = (HeadersGate, Require, Strip, Tell)
 
 
 class Errands:
@@ -44,7 +47,7 @@ class Errands:
         snapshot.stamp.open(exchange)
         snapshot.address.open(exchange)
         exchange.proto = url.partition(b":")[0].lower()
-        found = snapshot.router.find(exchange.head.match_path, b"GET")
+        found = snapshot.find(exchange)
         if found.place < 0:
             raise NoRoute
         route = exchange.route = snapshot.routes[found.place]
@@ -52,8 +55,10 @@ class Errands:
         if not isinstance(shelf, (Shelf, Watch)) or (isinstance(shelf, Watch) and not most):
             return Fetched(0, stored=False, why="no-cache")
         for gate in route.gates:
-            if isinstance(gate, HeadersGate):
-                gate.check(exchange, exchange.started)
+            if isinstance(gate, _AS_FOR_CLIENTS):
+                error = gate.check(exchange, exchange.started)
+                if error is not None:
+                    raise error
         if isinstance(shelf, Watch):
             status, content = await shelf.fetch(exchange, most)
             return Fetched(status, stored=False, why="no-cache", body=content)

@@ -8,6 +8,7 @@ takes it gives back through `exchange.at_end`; what it wants the client to see i
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from enum import Enum
 from typing import Final, Literal, Protocol
 
@@ -21,6 +22,9 @@ class _Wait(Enum):
 
 #: A gate's answer when only `wait` can tell.
 WAIT: Final = _Wait.WAIT
+
+#: Whether what stands under flags is there for an exchange; it says the same to one exchange each time.
+Met = Callable[[Exchange], bool]
 
 Verdict = GatewayError | Literal[_Wait.WAIT] | None
 

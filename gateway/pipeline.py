@@ -1,8 +1,8 @@
 """A request's way, in order, on one page.
 
 1  open       correlation id and trace; the client's address; what the listener could not read is refused
-2  route      the first whose path and method fit: 404, 405
-3  gates      headers, guards, rate limits, in-flight caps, in the order of POLICIES; a refusal ends it here
+2  route      the first whose path and method fit, and whose flags are as they must: 404, 405
+3  gates      flags, headers, guards, rate limits, in-flight caps, in the order of POLICIES; a refusal ends it here
 4  cache      a stored answer, or a share in somebody's fetch (cache/shelf.py), or one of our own (flags/ofrep.py)
 5  forward    breaker, connection, request, response (upstreams/forward.py)
 6  reply      what the gateway itself has to say, if nobody has said anything
@@ -30,10 +30,10 @@ from gateway.errors import (
     problem,
 )
 from gateway.exchange import Exchange
-from gateway.gate import WAIT, Gate
+from gateway.gate import WAIT, Gate, Met
 from gateway.policies.correlation import Stamp
 from gateway.policies.trusted_proxies import ClientAddress
-from gateway.rules.routing import Router
+from gateway.rules.routing import Found, Router
 from gateway.upstreams import relay
 from gateway.upstreams.forward import Way, forward
 
@@ -66,7 +66,7 @@ class Shelf(Protocol):
 class Route:
     """A route, compiled."""
 
-    __slots__ = ("edits", "egress", "gates", "metrics", "name", "shelf", "way")
+    __slots__ = ("edits", "egress", "gates", "metrics", "name", "shelf", "way", "when")
 
     def __init__(
         self,
@@ -78,6 +78,7 @@ class Route:
         shelf: Shelf | None = None,
         egress: bool = False,
         edits: Gate | None = None,
+        when: Met | None = None,
     ) -> None:
         self.name = name
         self.way = way
@@ -87,6 +88,8 @@ class Route:
         self.egress = egress
         #: Changes of header fields for responses to what no gate has seen.
         self.edits = edits
+        #: Whether it is there for an exchange; None for always.
+        self.when = when
 
 
 class Snapshot:
@@ -109,6 +112,20 @@ class Snapshot:
         self.routes = routes
         #: What takes the requests that no route takes: its gates are those of the whole listener.
         self.no_route = no_route
+
+    def find(self, exchange: Exchange) -> Found:
+        """The route that takes an exchange."""
+        found = self.router.find(exchange.head.match_path, exchange.head.method)
+        return self.choose(exchange, found) if found.choices else found
+
+    def choose(self, exchange: Exchange, found: Found) -> Found:
+        """The same, where that depends on flags."""
+
+        def there(place: int) -> bool:
+            when = self.routes[place].when
+            return when is None or when(exchange)
+
+        return self.router.choose(found.choices, there)
 
 
 class Observer(Protocol):
@@ -230,7 +247,10 @@ class Pipeline:
                 return route, MethodNotAllowed(_ANY_METHOD)
             found = snapshot.router.find(exchange.head.match_path, exchange.head.method)
             if found.place < 0:
-                return route, MethodNotAllowed(found.allowed) if found.allowed else NoRoute()
+                if found.choices:
+                    found = snapshot.choose(exchange, found)
+                if found.place < 0:
+                    return route, MethodNotAllowed(found.allowed) if found.allowed else NoRoute()
         except Exception as bug:  # noqa: BLE001 - as above
             self._observer.bug("pipeline", bug)
             return route, InternalError()

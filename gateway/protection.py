@@ -6,7 +6,7 @@ ids, so they outlive reloads. Assembly owns it, and nobody else knows it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from math import inf
 from operator import itemgetter
@@ -14,15 +14,17 @@ from time import monotonic
 from typing import NamedTuple
 
 from gateway.caps.cap import Cap
+from gateway.caps.cap_when import CapWhen
 from gateway.caps.leases import Leases as SlotLeases
 from gateway.faults import about
-from gateway.gate import Gate
+from gateway.gate import Gate, Met
 from gateway.policies import in_flight, rate_limit
-from gateway.policies.in_flight import Caps, InFlight, InFlightCap
+from gateway.policies.in_flight import Caps, InFlight, InFlightCap, InFlightWhen
 from gateway.rules import rate_key
 from gateway.rules.offenders import BlockRule, Offenders
 from gateway.rules.rate_key import Term
 from gateway.settings import Listener, Route, State, Upstream
+from gateway.settings.wanted import Wanted
 from gateway.state.leases import Leases as TokenLeases
 from gateway.state.memory import MemoryBuckets
 from gateway.state.rate_rules import RateLimits, RunningRule
@@ -41,8 +43,10 @@ _FLOOD = BlockRule(after=20, within=60.0, seconds=60.0)
 
 _USER = Term("header", "X-User-Id")
 
-#: A cap, and whether all callers share it.
-_Placed = tuple[bool, Cap]
+#: A cap, whether all callers share it, and whether it is there for an exchange; None for always.
+_Placed = tuple[bool, Cap, Met | None]
+#: Makes of what something wants of flags whether it is there.
+_Under = Callable[[Sequence[Wanted]], Met | None]
 
 
 @dataclass(slots=True)
@@ -159,23 +163,29 @@ class Protection:
 
     # ---- from settings to gates
 
-    def gates(self, name: str, listener: Listener, totals: Sequence[float], built: Built) -> Gates:
-        """Rate limits and caps of a listener's routes; `totals` are the routes' total timeouts, inf for none."""
-        rates = rate_limit.build(name, listener, self.limits, self.events)
+    def gates(self, name: str, listener: Listener, totals: Sequence[float], built: Built, under: _Under) -> Gates:
+        """Rate limits and caps of a listener's routes; `totals` are the routes' total timeouts, inf for none.
+
+        `under` makes of what a rule or a cap wants of flags whether it is there.
+        """
+        rates = rate_limit.build(name, listener, self.limits, self.events, under)
         built.rules[name] = rates.rules
-        common = self._caps(name, "listener", f"{name}//", listener.in_flight or (), listener.user, built)
+        common = self._caps(name, "listener", f"{name}//", listener.in_flight or (), listener.user, built, under)
         gates: list[RouteGates] = []
         for route, total, rate in zip(listener.routes, totals, rates.gates, strict=True):
-            caps = [] if route.in_flight is None else [*self._route_caps(name, route, listener.user, built), *common]
-            gates.append(_gates(rate, _narrow_first(caps), total))
-        unrouted = _gates(rates.unrouted, _narrow_first(common), inf)
+            caps = (
+                []
+                if route.in_flight is None
+                else [*self._route_caps(name, route, listener.user, built, under), *common]
+            )
+            gates.append(_gates(rate, caps, total))
+        unrouted = _gates(rates.unrouted, common, inf)
         return Gates(gates, [*unrouted.rates, *unrouted.caps])
 
-    def upstream_caps(self, name: str, settings: Upstream, built: Built) -> list[Cap]:
+    def upstream_caps(self, name: str, settings: Upstream, built: Built, under: _Under) -> list[Cap | CapWhen]:
         """An upstream's caps. Whose a call is, it is told by the fields that the app sends."""
-        return _narrow_first(
-            self._caps(name, "upstream", f"upstream/{name}/", settings.in_flight or (), _USER, built)
-        )
+        caps = self._caps(name, "upstream", f"upstream/{name}/", settings.in_flight or (), _USER, built, under)
+        return [cap if met is None else CapWhen(cap, met) for cap, met in _narrow_first(caps)]
 
     def fields_read(self, name: str, listener: Listener, upstreams: Iterable[Upstream]) -> frozenset[bytes]:
         """The request fields that a listener's gates read."""
@@ -191,9 +201,9 @@ class Protection:
             self.limits.install(name, built.rules.get(name, []))
         self.caps.keep(built.caps)
 
-    def _route_caps(self, listener: str, route: Route, user: Term, built: Built) -> list[_Placed]:
+    def _route_caps(self, listener: str, route: Route, user: Term, built: Built, under: _Under) -> list[_Placed]:
         prefix = f"{listener}/{route.name}/"
-        return self._caps(route.name, "route", prefix, route.in_flight or (), user, built, route.path)
+        return self._caps(route.name, "route", prefix, route.in_flight or (), user, built, under, route.path)
 
     def _caps(
         self,
@@ -203,17 +213,19 @@ class Protection:
         settings: Sequence[InFlightCap],
         user: Term,
         built: Built,
+        under: _Under,
         pattern: str = "",
     ) -> list[_Placed]:
         """The caps of one place, by whose owner's name those without one are called."""
-        caps = []
+        caps: list[_Placed] = []
         for name, cap in zip(in_flight.names(owner, settings), settings, strict=True):
             by = rate_key.resolve(cap.by, user)
             read = None
             if not rate_key.is_constant(by):
                 read = rate_key.reader(by, pattern, share=cap.absent == "share")
             built.caps.append(prefix + name)
-            caps.append((read is None, self.caps.cap(prefix + name, scope, name, cap, read)))
+            made = self.caps.cap(prefix + name, scope, name, cap, read)
+            caps.append((read is None, made, under(cap.when)))
         return caps
 
     # ---- what is seen of it
@@ -234,16 +246,22 @@ class Protection:
         yield from families.of_security(self.events.counts)
 
 
-def _narrow_first(caps: Sequence[_Placed]) -> list[Cap]:
+def _narrow_first(caps: Sequence[_Placed]) -> list[tuple[Cap, Met | None]]:
     """Callers' own caps before those that all share, so that who waits for the one keeps nobody from the other.
 
     By the settings to come: a cap that was there before goes by them only once they are in force.
     """
-    return [cap for _, cap in sorted(caps, key=itemgetter(0))]
+    return [(cap, met) for _, cap, met in sorted(caps, key=itemgetter(0))]
 
 
-def _gates(rate: Gate | None, caps: Sequence[Cap], total: float) -> RouteGates:
-    return RouteGates([] if rate is None else [rate], [InFlight(caps, total)] if caps else [])
+def _gates(rate: Gate | None, placed: Sequence[_Placed], total: float) -> RouteGates:
+    caps = _narrow_first(placed)
+    gates: list[Gate] = []
+    if any(met is not None for _, met in caps):
+        gates = [InFlightWhen(caps, total)]
+    elif caps:
+        gates = [InFlight([cap for cap, _ in caps], total)]
+    return RouteGates([] if rate is None else [rate], gates)
 
 
 async def _close(sharing: _Sharing, *, leave: bool = True) -> None:

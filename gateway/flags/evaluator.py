@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
-from typing import NamedTuple
+from collections.abc import Sequence
 
 from gateway.exchange import Exchange
 from gateway.flags.answering import Book, Tally
 from gateway.flags.registry import Registry
 from gateway.flags.request_context import Reading, RequestContext
+from gateway.gate import Met
+from gateway.rules.flags.flag import Prerequisite
 from gateway.rules.flags.forced import Forced
-
-#: Whether a request may do what stands under a flag.
-Met = Callable[[Exchange], bool]
-
-
-class Condition(NamedTuple):
-    """What a flag must say: on, and as one of these variants if any are named, or off."""
-
-    flag: str
-    on: bool = True
-    variants: Collection[str] = ()
 
 
 class Evaluator:
@@ -51,12 +41,16 @@ class Evaluator:
                         context.said[name] = said
         return context
 
-    def met(self, condition: Condition) -> Met:
-        """What tells whether a condition is met."""
-        name, on, variants = condition.flag, condition.on, frozenset(condition.variants)
+    def met(self, wanted: Sequence[Prerequisite]) -> Met | None:
+        """What tells whether all flags are as they must; None where nothing is wanted of any."""
+        if len(wanted) == 1:
+            return self._one(*wanted[0])
+        every = [self._one(*one) for one in wanted]
+        return (lambda exchange: all(met(exchange) for met in every)) if every else None
 
+    def _one(self, name: str, on: bool, variants: frozenset[str]) -> Met:
         def met(exchange: Exchange) -> bool:
             said = self.of(exchange).ask(name)
-            return said.on is on and (not variants or not on or said.value in variants)
+            return said.on is on and (not variants or said.value in variants)
 
         return met

@@ -6,13 +6,15 @@ what refuses requests, which then costs no evaluation.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from gateway.errors import GatewayError, NoRoute
 from gateway.exchange import Exchange
 from gateway.flags.answering import PREFIX, Asking, Book
-from gateway.flags.evaluator import Evaluator, Met
+from gateway.flags.evaluator import Evaluator
 from gateway.flags.request_context import RequestContext
+from gateway.gate import Met
 from gateway.rules.field_edits import LIKE_CGI
 
 _PREFIX = PREFIX.translate(LIKE_CGI)
@@ -68,14 +70,15 @@ class Tell:
     def check(self, exchange: Exchange, now: float) -> GatewayError | None:  # noqa: ARG002 - time is no matter here
         """See Gate; refuses nothing."""
         context = self._evaluator.of(exchange)
-        context.lines = lines = self._lines(context)
+        context.lines = lines = self.lines(context)
         exchange.added.append(lines)
         return None
 
     async def wait(self, exchange: Exchange) -> None:
         """Nothing here waits."""
 
-    def _lines(self, context: RequestContext) -> bytes:
+    def lines(self, context: RequestContext) -> bytes:
+        """The header lines."""
         if context.book is not self._book:
             self._book = context.book
             self._flags = context.book.several(self._names)
@@ -97,15 +100,39 @@ class Require:
 
     __slots__ = ("_met",)
 
-    def __init__(self, met: Sequence[Met]) -> None:
-        self._met = tuple(met)
+    def __init__(self, met: Met) -> None:
+        self._met = met
 
     def check(self, exchange: Exchange, now: float) -> GatewayError | None:  # noqa: ARG002 - time is no matter here
         """See Gate."""
-        for met in self._met:
-            if not met(exchange):
-                return NoRoute()
-        return None
+        return None if self._met(exchange) else NoRoute()
 
     async def wait(self, exchange: Exchange) -> None:
         """Nothing here waits."""
+
+
+class FlaggedRoute(NamedTuple):
+    """What a route has of flags, None where it has none of it; `said` is all that they say, for its cache."""
+
+    when: Met | None
+    require: Require | None
+    tell: Tell | None
+    said: Callable[[Exchange], bytes] | None
+
+
+class Flagged(NamedTuple):
+    """What a listener's routes have of flags, in their order."""
+
+    strip: Strip | None
+    routes: Sequence[FlaggedRoute]
+
+
+def said_by(evaluator: Evaluator, tell: Tell | None, others: Sequence[str]) -> Callable[[Exchange], bytes]:
+    """What gives all that an answer may depend on: what the app is told, and what these flags say."""
+
+    def said(exchange: Exchange) -> bytes:
+        context = evaluator.of(exchange)
+        lines = b"" if tell is None else context.lines or tell.lines(context)
+        return b"".join((lines, *(context.ask(name).line for name in others)))
+
+    return said

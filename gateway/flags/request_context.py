@@ -41,7 +41,7 @@ class Sources(NamedTuple):
 
     def fields(self, read: Collection[str]) -> frozenset[bytes]:
         """The request fields that the context is read from, for flags that read these properties."""
-        named = [self.user, self.session, self.groups, *(self.properties.get(name, name) for name in read)]
+        named = [self.user, self.session, self.groups, *self.properties.values(), *read]
         return request_field.fields(name for name in named if name is not None)
 
 

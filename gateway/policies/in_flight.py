@@ -16,7 +16,7 @@ from gateway.caps.leases import Leases
 from gateway.caps.shared_cap import SharedCap
 from gateway.errors import GatewayError
 from gateway.exchange import Exchange
-from gateway.gate import WAIT, Verdict
+from gateway.gate import WAIT, Met, Verdict
 from gateway.rules.adaptive_limit import AdaptiveRule
 from gateway.rules.rate_key import ROUTE, Term, is_constant
 from gateway.settings.rates import parse_term
@@ -34,6 +34,8 @@ from gateway.settings.types import (
 )
 from gateway.settings.wanted import Wants
 
+#: Ways for some of a gate's caps to be there that are remembered.
+_REMEMBERED = 256
 _COUNT = Whole(low=1, high=1_000_000)
 
 
@@ -223,6 +225,36 @@ class InFlight:
             cap.admitted += 1
         while held:
             exchange.at_end(held.pop(0))
+
+
+class InFlightWhen:
+    """The same where some of the caps are there only where flags say so."""
+
+    __slots__ = ("_caps", "_gates", "_total")
+
+    def __init__(self, caps: Sequence[tuple[Cap, Met | None]], total: float) -> None:
+        """As `InFlight`; each cap with what tells whether it is there, None for always."""
+        self._caps = list(caps)
+        self._total = total
+        #: By which of them are there.
+        self._gates: dict[tuple[Cap, ...], InFlight] = {}
+
+    def check(self, exchange: Exchange, now: float) -> Verdict:
+        """See Gate."""
+        return self._gate(exchange).check(exchange, now)
+
+    async def wait(self, exchange: Exchange) -> GatewayError | None:
+        """See Gate."""
+        return await self._gate(exchange).wait(exchange)
+
+    def _gate(self, exchange: Exchange) -> InFlight:
+        caps = tuple([cap for cap, met in self._caps if met is None or met(exchange)])
+        gate = self._gates.get(caps)
+        if gate is None:
+            gate = InFlight(caps, self._total)
+            if len(self._gates) < _REMEMBERED:
+                self._gates[caps] = gate
+        return gate
 
 
 def _undo(held: list[Callable[[], None]]) -> None:

@@ -7,25 +7,28 @@ is decided becomes header fields, counts, events and refusals.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from math import ceil
 from typing import NamedTuple, Protocol
 
 from gateway.errors import Blocked, GatewayError, KeyMissing, RateLimited
 from gateway.exchange import Exchange
-from gateway.gate import WAIT, Verdict
-from gateway.rates.part import Part
+from gateway.gate import WAIT, Met, Verdict
+from gateway.rates.part import Part, PartWhen
 from gateway.rules import probes, rate_fields, rate_key
 from gateway.rules.gcra import Rate, Standing
 from gateway.rules.probes import is_kube_probe
 from gateway.rules.rate_fields import Lines
 from gateway.rules.rate_key import Term
 from gateway.settings.rate_rule import ListenerSettings, RateRule, RouteSettings
+from gateway.settings.wanted import Wanted
 from gateway.state.asking import Asking
 from gateway.state.calendar import CalendarWindows
 from gateway.state.ports import Charge, Limit, Spendings
 from gateway.state.rate_rules import Leases, RateLimits, RunningRule, Way
+
+Under = Callable[[Sequence[Wanted]], Met | None]
 
 #: Stands above every number of seconds.
 _NEVER = 1 << 62
@@ -303,9 +306,14 @@ class Built(NamedTuple):
     rules: list[RunningRule]
 
 
-def build(listener: str, settings: ListenerSettings, limits: RateLimits, events: Events) -> Built:
-    """The gates of a listener's routes. Nothing changes before they are used and the rules installed."""
-    builder = _Builder(listener, settings, limits)
+def build(
+    listener: str, settings: ListenerSettings, limits: RateLimits, events: Events, under: Under = lambda _: None
+) -> Built:
+    """The gates of a listener's routes. Nothing changes before they are used and the rules installed.
+
+    `under` makes of what a rule wants of flags whether it is there.
+    """
+    builder = _Builder(listener, settings, limits, under)
     own = builder.parts(settings.rate_limit or (), None)
 
     def gate(parts: Sequence[Part]) -> RateLimit | None:
@@ -329,7 +337,8 @@ def fields_read(listener: str, settings: ListenerSettings) -> frozenset[bytes]:
 class _Builder:
     """Makes the parts of one listener's gates, and their names."""
 
-    def __init__(self, listener: str, settings: ListenerSettings, limits: RateLimits) -> None:
+    def __init__(self, listener: str, settings: ListenerSettings, limits: RateLimits, under: Under) -> None:
+        self._under = under
         self.rules: list[RunningRule] = []
         self._listener = listener
         self._user = settings.user
@@ -348,7 +357,11 @@ class _Builder:
             by = rate_key.resolve(settings.by, self._user)
             rule = self._rule(settings, name, None if route is None else route.name, by)
             self.rules.append(rule)
-            parts.append(Part(rule, settings, by, "" if route is None else route.path))
+            met = self._under(settings.when)
+            pattern = "" if route is None else route.path
+            parts.append(
+                Part(rule, settings, by, pattern) if met is None else PartWhen(met, rule, settings, by, pattern)
+            )
         return parts
 
     def _free(self, wanted: str, taken: set[str]) -> str:

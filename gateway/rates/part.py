@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from gateway.errors import KeyMissing
 from gateway.exchange import Exchange
+from gateway.gate import Met
 from gateway.rules import rate_key
 from gateway.rules.client_address import TrustedProxies
 from gateway.rules.rate_key import Term
@@ -69,3 +70,22 @@ class Part:
                 return None
             return KeyMissing(f"The rate limit {self.rule.name!r} needs to know whom it counts.")
         return Charge(self.limit, key, self.cost or exchange.head.length or 0)
+
+
+class PartWhen(Part):
+    """A rule that is there only where flags say so."""
+
+    __slots__ = ("_met",)
+
+    def __init__(self, met: Met, rule: RunningRule, settings: RateRule, by: Sequence[Term], pattern: str) -> None:
+        super().__init__(rule, settings, by, pattern)
+        self._met = met
+
+    @property
+    def plain(self) -> bool:
+        """No: some requests are not charged."""
+        return False
+
+    def ask(self, exchange: Exchange) -> Charge | KeyMissing | None:
+        """As `Part.ask`."""
+        return super().ask(exchange) if self._met(exchange) else None

@@ -82,10 +82,10 @@ async def forward(exchange: Exchange, way: Way, respond: Respond = relay.respond
     """Have the exchange answered by its upstream. An error is returned only while nothing has gone to the client."""
     upstream = way.upstream
     exchange.upstream = upstream.name
-    breaker = upstream.breaker
+    breaker = upstream.breaker if upstream.breaker_when is None else upstream.breaker_for(exchange)
     began = monotonic()
     if upstream.caps:
-        full = await _enter(exchange, way, began)
+        full = await _enter(exchange, way, breaker, began)
         if full is not None:
             upstream.metrics.refuse(full.slug)
             return full
@@ -127,9 +127,8 @@ async def forward(exchange: Exchange, way: Way, respond: Respond = relay.respond
     return None
 
 
-async def _enter(exchange: Exchange, way: Way, now: float) -> GatewayError | None:
+async def _enter(exchange: Exchange, way: Way, breaker: Breaker | None, now: float) -> GatewayError | None:
     """Take a slot of each of the upstream's caps; nobody waits for one of an upstream that is left alone anyway."""
-    breaker = way.upstream.breaker
     if breaker is not None and breaker.state(now) == OPEN:
         return BreakerOpen(_LEFT_ALONE, breaker.retry_after(now))
     for cap in way.upstream.caps:

@@ -6,6 +6,9 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from gateway.caps.cap import Cap
+from gateway.caps.cap_when import CapWhen
+from gateway.exchange import Exchange
+from gateway.gate import Met
 from gateway.upstreams.breaker import Breaker
 from gateway.upstreams.pool import Pool
 
@@ -29,7 +32,18 @@ class Upstream:
     `auth` is header lines to add, `credentials` the lower-case names of the fields that they replace.
     """
 
-    __slots__ = ("auth", "authority", "base", "breaker", "caps", "credentials", "metrics", "name", "pool")
+    __slots__ = (
+        "auth",
+        "authority",
+        "base",
+        "breaker",
+        "breaker_when",
+        "caps",
+        "credentials",
+        "metrics",
+        "name",
+        "pool",
+    )
 
     def __init__(
         self,
@@ -48,7 +62,13 @@ class Upstream:
         self.pool = pool
         self.breaker = breaker
         #: Calls under way at once; asked in this order, after the breaker.
-        self.caps: Sequence[Cap] = ()
+        self.caps: Sequence[Cap | CapWhen] = ()
+        #: Whether the breaker is there for an exchange; None for always.
+        self.breaker_when: Met | None = None
         self.metrics = metrics
         self.auth = tuple(auth)
         self.credentials = credentials
+
+    def breaker_for(self, exchange: Exchange) -> Breaker | None:
+        """The breaker, where it is there for this exchange."""
+        return self.breaker if self.breaker_when is None or self.breaker_when(exchange) else None
