@@ -22,7 +22,7 @@ PREFIX = "x-feature-"
 
 _PROPERTY = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]{0,99}")
 _TAKEN = frozenset({*KNOWN, *SHORT, request_field.PATH, "default", "random", "groups"})
-_TOKEN = re.compile(r"[!-+\--~]{8,200}")
+_TOKEN = re.compile(r"[!-+\--~]{1,200}")
 _NAMED = tuple(f"{kind}:NAME" for kind in request_field.NAMED)
 
 
@@ -63,7 +63,7 @@ def _token(text: str) -> SecretStr | None:
     if not text:
         return None
     if not _TOKEN.fullmatch(text):
-        raise ValueError("a token is 8 to 200 printable ASCII characters without space and comma")
+        raise ValueError("a token is 1 to 200 printable ASCII characters without space and comma")
     return SecretStr(str(text))
 
 

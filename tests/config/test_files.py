@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tomllib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +13,9 @@ from gateway.demo import CONFIG
 from gateway.policies import cache
 from gateway.policies.breaker import Breaker
 from gateway.policies.cache import Cache
+from gateway.rules.flags.context import Context
+from gateway.rules.flags.definition import compiled
+from gateway.rules.flags.flag_set import FlagSet
 from gateway.rules.storable import Asker, personal
 
 ROOT = Path(__file__).parents[2]
@@ -32,6 +36,7 @@ def test_there_are_files_to_load() -> None:
         "user-limits.yaml",
         "cached-app.yaml",
         "cached-providers.yaml",
+        "feature-flags.yaml",
     }
 
 
@@ -96,6 +101,45 @@ def test_providers_answers_are_kept_by_what_was_asked_and_by_whom() -> None:
     assert {*by_content} == {"embeddings", "completions", "messages", "huggingface"}
     assert all(one.body is not None and one.credentials for one in by_content.values())
     assert all(one.ttl for one in found.values())
+
+
+def said(flags: FlagSet, **known: Any) -> dict[str, str]:
+    """What an example's flags say to somebody, in the app's words; None is not known."""
+    asked = Context(environment="production", now=0.0, random="0", **known)
+    answers = {name: flag.evaluate(asked) for name, flag in flags.flags.items()}
+    return {
+        name: answer.variant.name if answer.variant else ["off", "on"][answer.on] for name, answer in answers.items()
+    }
+
+
+def test_an_apps_usual_flags_say_what_they_promise() -> None:
+    section = settings.load(str(ROOT / "config/examples/feature-flags.yaml"), {}).flags
+    flags = compiled(section.define, section.segments, known=section.context.known)
+    nobody, first = said(flags), said(flags, user="u1")
+    assert (first["NEW_NAVIGATION"], first["CHECKOUT"]) in [("on", "one-page"), ("on", "off")]
+    paying = said(flags, user="u2", groups=["beta_tester"], properties={"plan": "pro"})
+    assert [one["AI_IMAGES"] for one in (nobody, first, paying)] == ["off", "off", "on"]
+    assert [one["LARGE_UPLOADS"] for one in (nobody, first, paying)] == ["off", "off", "on"]
+    assert paying["NEW_NAVIGATION"] == "on"
+    assert nobody["ONBOARDING_TOUR"] == "on"
+    assert said(flags, properties={"cookie:tour_done": "yes"})["ONBOARDING_TOUR"] == "off"
+    for off in ("MAINTENANCE", "AI_COST_SAVING"):
+        assert {one[off] for one in (nobody, first, paying)} == {"off"}
+    several = [said(flags, user=f"user-{number}") for number in range(2000)]
+    shares = {name: sum(one[name] != "off" for one in several) / 2000 for name in flags.flags}
+    assert shares["NEW_SEARCH_SERVICE"] == pytest.approx(0.05, abs=0.02)
+    assert shares["NEW_NAVIGATION"] == pytest.approx(0.25, abs=0.03)
+    assert shares["CHECKOUT"] == pytest.approx(0.5, abs=0.04)
+    assert sum(one["AI_MODEL"] == "large" for one in several) / 2000 == pytest.approx(0.1, abs=0.03)
+
+
+def test_every_flag_of_the_example_is_of_use() -> None:
+    """Each is told, required, or stands before something, or is asked by another."""
+    text = (ROOT / "config/examples/feature-flags.yaml").read_text()
+    config, _, definitions = text.partition("  define:\n")
+    loaded = settings.load(str(ROOT / "config/examples/feature-flags.yaml"), {})
+    assert [name for name in loaded.flags.define if name not in config] == []
+    assert all(name in definitions for name in loaded.flags.define)
 
 
 @pytest.mark.parametrize(

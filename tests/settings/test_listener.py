@@ -134,7 +134,7 @@ def test_a_name_may_be_what_yaml_takes_for_something_else() -> None:
         ({"name": "~"}, "no value here"),
         ({"methods": "[~]"}, "no value here"),
         ({"retry": "{attempts: 2}"}, "retry is not supported yet"),
-        ({"flags": "{}"}, "flags is not supported yet"),
+        ({"flags": "{}"}, "must be one value, not a mapping"),
     ],
 )
 def test_what_a_route_refuses(keys: dict[str, str], found: str) -> None:

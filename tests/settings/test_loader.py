@@ -99,7 +99,7 @@ def test_everything_at_once() -> None:
         for found in mistakes("""\
             ingress:
               bind: nowhere
-              flags: {}
+              retry: {}
               routes:
                 - {path: /a, upstream: ap}
                 - {path: /a b, upstream: app, path: /c}

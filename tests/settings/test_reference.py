@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import yaml
@@ -27,18 +27,33 @@ TABLES = {
     "cache_store.md": ["CacheStore", "Warm", "WarmUrl"],
     "correlation.md": ["Correlation"],
     "drain.md": ["Drain"],
+    "flags.md": ["Flags", "Context", "Override"],
     "headers.md": ["Headers", "RequestChanges", "ResponseChanges", "Security"],
     "in_flight.md": ["InFlightCap", "Adaptive"],
     "listeners.md": ["Ingress", "Limits"],
     "log.md": ["Log"],
     "metrics.md": ["Metrics"],
+    "ofrep.md": ["Ofrep"],
     "rate_limit.md": ["RateRule", "Block"],
     "request.md": ["RequestGuards"],
+    "require.md": ["Wanted"],
     "routes.md": ["Route"],
     "state.md": ["State", "StateBreaker", "StateTls"],
     "timeout.md": ["Timeout"],
     "upstreams.md": ["Upstream", "Pool", "Tls"],
 }
+
+
+class Yaml(yaml.SafeLoader):
+    """YAML 1.2, as editors read it: `on` and `off` are texts, a date is one too."""
+
+    yaml_implicit_resolvers: ClassVar = {
+        first: [(tag, found) for tag, found in resolvers if tag.rpartition(":")[2] not in ("bool", "timestamp")]
+        for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+    }
+
+
+Yaml.add_implicit_resolver("tag:yaml.org,2002:bool", re.compile("true|false"), list("tf"))
 
 
 @pytest.mark.parametrize(
@@ -47,7 +62,7 @@ TABLES = {
 def test_every_example_loads(page: Path, number: int, text: str) -> None:
     loaded = loads(text, f"{page.name} example {number}", {})
     assert warnings(loaded) == []
-    assert [error.message for error in Draft202012Validator(SCHEMA).iter_errors(yaml.safe_load(text))] == []
+    assert [error.message for error in Draft202012Validator(SCHEMA).iter_errors(yaml.load(text, Yaml))] == []
 
 
 def test_every_page_has_an_example_and_every_fence_is_one() -> None:

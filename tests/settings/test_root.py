@@ -45,7 +45,6 @@ def test_sections_can_be_off() -> None:
 @pytest.mark.parametrize(
     ("section", "found"),
     [
-        ("flags: {define: {}}", "6:1: flags is not supported yet"),
         ("startup_wait: 0s", "6:1: startup_wait is not supported yet"),
         ("upstream: {}", "6:1: unknown key 'upstream'; did you mean 'upstreams'?"),
         ("drain: 5s", "6:8: must be a mapping (key: value)"),

@@ -67,8 +67,8 @@ async def test_a_wrong_config(tmp_path: Path, whole: str, place: str) -> None:
 
 async def test_what_is_not_supported_yet_is_refused(origin: Origin, tmp_path: Path) -> None:
     whole = config(origin.address)
-    on_routes = ["flags", "retry", "when", "require"]
-    on_top = ["startup_wait", "flags"]
+    on_routes = ["retry"]
+    on_top = ["startup_wait"]
     whole["ingress"]["routes"][0].update({key: {} for key in on_routes})
     whole.update({key: {} for key in on_top})
     code, gateway = await outcome(tmp_path, whole=whole)
