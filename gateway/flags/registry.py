@@ -71,6 +71,8 @@ class Registry:
         self._known: Callable[[str], bool] | None = None
         self._environment: Mapping[str, Value] = {}
         self._effective: Mapping[str, object] = {}
+        #: What a change would come to, compiled when it was checked, until it is in force.
+        self._checked: tuple[Mapping[str, object], FlagSet] | None = None
         self._store: Store = MemoryStore()
         #: The last changes as they are in force: the store's, once it is known.
         self._live = NOTHING
@@ -87,6 +89,7 @@ class Registry:
     ) -> None:
         """Go by these definitions of the config file from now on; the arguments are `definition.compiled`'s."""
         self._define, self._segments, self._hostname, self._known = define, segments, hostname, known
+        self._checked = None
         self._environment, self.wrong_variables, self.unknown_variables = layers.environment(self._variables, define)
         self._renew()
 
@@ -169,9 +172,11 @@ class Registry:
         if value is not None:
             wrong += unsuitable(value)
         if not wrong:
-            taken = {**self._taken(), name: value}
+            effective = self._merged({**self._taken(), name: value})
+            made = self._compiled(effective)
             before = set(self.current.wrong)
-            wrong += [_about(one, name) for one in self._compiled(self._merged(taken)).wrong if one not in before]
+            wrong += [_about(one, name) for one in made.wrong if one not in before]
+            self._checked = None if wrong else (effective, made)
         if (
             value is not None
             and sum(one.value is not None for one in self._live.values() if one.flag != name) >= MOST_FLAGS
@@ -203,6 +208,8 @@ class Registry:
         }
 
     def _compiled(self, effective: Mapping[str, object]) -> FlagSet:
+        if self._checked is not None and self._checked[0] == effective:
+            return self._checked[1]
         return compiled(effective, self._segments, self._hostname, self._known)
 
     def _renew(self) -> None:
@@ -221,7 +228,7 @@ class Registry:
                 **self.ignored,
                 **{name: tuple(_about(one, name) for one in made.wrong if one.at[1] == name) for name in to_blame},
             }
-        self.current, self._effective = made, effective
+        self.current, self._effective, self._checked = made, effective, None
         self.version += 1
         names = before.keys() | effective.keys()
         changed = frozenset(name for name in names if before.get(name) != effective.get(name))

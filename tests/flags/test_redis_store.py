@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -215,3 +217,26 @@ async def test_three_replicas_follow_under_traffic(replica: Open) -> None:
     assert asked > 300
     assert len(waits) > 3
     assert max(waits) < SOON
+
+
+async def test_the_rights_that_the_reference_names_are_enough() -> None:
+    page = (Path(__file__).parents[2] / "config" / "reference" / "state.md").read_text()
+    listed = re.search(r"the commands `([A-Z\s]+)`", page)
+    assert listed is not None
+    commands = " ".join(f"+{name.lower()}" for name in listed[1].split())
+    with RedisServer(user=f"flags on >secret ~{{gateway}}:* &{{gateway}}:* {commands}") as server:
+        url = parse_redis_url(f"redis://flags:secret@127.0.0.1:{server.port}")
+        a, b = [Replica(lambda moved, bug: RedisStore(url, RedisTls(), "gateway", moved, bug)) for _ in range(2)]
+        try:
+            for one in (a, b):
+                await one.store.start()
+                assert one.registry.health() == ("healthy", "")
+            await a.put("A", {"enabled": True})
+            assert await until(lambda: b.on("A")) < SOON
+            assert len(await b.registry.history("A")) == 1
+        finally:
+            for one in (a, b):
+                await one.store.close()
+        with server.client() as client:
+            denied = [entry["object"] for entry in client.acl_log()]
+        assert denied == []
