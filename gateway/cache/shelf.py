@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from math import floor
 from time import time
 
 from gateway.cache import answer, landing
@@ -113,7 +114,7 @@ class Shelf:
         use = decide(entry.freshness, asked.wanted, now)
         if use not in _USABLE:
             return use
-        told = cache_status.hit(int(entry.freshness.left(now)))
+        told = cache_status.hit(floor(entry.freshness.left(now)))
         if not answer.stored(exchange, entry, now, told, conditions=asked.conditional):
             return Use.VALIDATE
         if use is Use.FRESH:
@@ -137,7 +138,7 @@ class Shelf:
                 return await self._go_alone(exchange, None, *read)
             asked = read
         if asked.wanted.no_store and not asked.wanted.only_if_cached:
-            return await self._go_alone(exchange, asked, "request", "no-store")
+            return await self._go_alone(exchange, asked, "request", "request-no-store")
         for attempt in range(_TRIES):
             outcome = await self._try(exchange, asked, attempt)
             if not isinstance(outcome, _Again):
@@ -145,9 +146,9 @@ class Shelf:
         return await self._go_alone(exchange, asked, "uri-miss", "let-go")
 
     async def _try(self, exchange: Exchange, asked: Asked, attempt: int) -> GatewayError | _Again | None:
-        """Look up, and take part in a flight where that does not answer."""
+        """Look up again, which nobody counts, and take part in a flight where that does not answer."""
         missed: Forwarded = "uri-miss"
-        entry = self._commons.find(asked.key, asked.values) if self._terms.keeps else None
+        entry = self._store.find(asked.key, asked.values) if self._terms.keeps else None
         if entry is not None:
             use = self._answer_by(exchange, asked, entry)
             if use in _USABLE or (use is Use.VALIDATE and self._rests(exchange, asked, entry)):
@@ -318,7 +319,7 @@ class Shelf:
         told = (
             cache_status.forwarded(why, 304, stored=True, collapsed=not reader.leads)
             if renewed
-            else cache_status.hit(int(entry.freshness.left(now)))
+            else cache_status.hit(floor(entry.freshness.left(now)))
         )
         if not answer.stored(exchange, entry, now, told, conditions=asked.conditional):
             return _AGAIN
@@ -359,7 +360,7 @@ class Shelf:
             or not decide_on_error(stale.freshness, asked.wanted, now, unreachable=unreachable)
         ):
             return False
-        told = cache_status.hit(int(stale.freshness.left(now)))
+        told = cache_status.hit(floor(stale.freshness.left(now)))
         if not answer.stored(exchange, stale, now, told, conditions=asked.conditional):
             return False
         self._counts.stale += 1

@@ -250,5 +250,6 @@ def _of_times(answer: Answer, stored: Freshness) -> Why | None:
         or stored.lifetime > stored.initial_age
         or stored.stale_while_revalidate
         or stored.stale_if_error
+        or stored.stale_if_unreachable
     )
     return None if allowed and usable else Why.NO_FRESHNESS
