@@ -146,7 +146,8 @@ class Boarding:
             commons.varies.put(asked.key, landed.nominated, VARY, now)
 
     def failed(self, asked: Asked, error: GatewayError) -> None:
-        """Twice in a row: whoever comes next need not try at once."""
+        """Twice in a row: whoever comes next need not try at once. Its traceback would hold what the fetch held."""
+        error.__traceback__ = error.__context__ = error.__cause__ = None
         self._commons.errors.put(self.key_of(asked), error, ERROR, monotonic())
 
     def rest(self, asked: Asked, *, unreachable: bool) -> None:

@@ -214,6 +214,7 @@ class Flight:
         if self.complete or self.error is not None:
             self._release()
         elif not self.background and self.abandoned is not None:
+            self.closes_at = float("-inf")  # for who comes before the fetch has taken note
             self.abandoned()
         elif not self.storing:
             self._balance()

@@ -33,7 +33,8 @@ _MOST_TAGS, _LONGEST_TAG = 256, 256
 _SHARED_ALL_THE_SAME = frozenset({None, Why.NO_FRESHNESS, Why.TOO_LARGE})
 _USABLE = frozenset({Use.FRESH, Use.STALE, Use.STALE_REVALIDATE})
 _STATUS = frozenset({b"cache-status"})
-_AGE = frozenset({b"age"})
+#: An age has its own place in an entry; trailers have none in what has its length beforehand.
+_NOT_KEPT = frozenset({b"age", b"trailer"})
 _DEFAULT_TAGS: frozenset[bytes] = frozenset()
 
 
@@ -161,7 +162,7 @@ def entry(
         return why
     if landed.endless and not event_stream.ended(body):
         return Why.INCOMPLETE
-    kept = field_lines.without(landed.kept, landed.without | _AGE)
+    kept = field_lines.without(landed.kept, landed.without | _NOT_KEPT)
     if landed.length is None and landed.has_body:
         kept = [*kept, b"Content-Length", b": ", b"%d" % len(body), b"\r\n"]
     subject = asked.subject

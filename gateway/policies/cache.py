@@ -140,6 +140,7 @@ class Cache(Section):
             without=[name.encode() for name in query.without],
             headers=_lower(key.headers),
             cookies=[name.encode("ascii") for name in key.cookies],
+            terms=(self.shared_between_callers, self.set_cookie),
         )
 
 

@@ -31,7 +31,8 @@ _encoded = re.compile(rb"%([0-9A-Fa-f]{2})")
 class CacheKey:
     """How one route's keys are made.
 
-    `space` tells apart routes that share a store. Of the query, by default all of it as it came; `sorted_query` takes
+    `space` tells apart routes that share a store, and `terms`, which say whose the answers are, what was stored on
+    other ones. Of the query, by default all of it as it came; `sorted_query` takes
     its parameters in the order of their names, `only` these parameters, `without` all but these; names are decoded.
     `headers` are lower-case names, `cookies` names; a field that is absent is another key than an empty one. Of
     cookies and credentials the key has a digest: keys are kept, and go to the state that replicas share.
@@ -50,10 +51,11 @@ class CacheKey:
         without: Collection[bytes] = (),
         headers: Sequence[bytes] = (),
         cookies: Sequence[bytes] = (),
+        terms: Sequence[bool | str] = (),
     ) -> None:
         # Keys outlive a reload where the store is shared; what other settings stored must not be found by these.
         named = None if only is None else sorted(only)
-        settings = (host, path, sorted_query, named, sorted(without), list(headers), list(cookies))
+        settings = (host, path, sorted_query, named, sorted(without), list(headers), list(cookies), list(terms))
         recipe = blake2b(repr(settings).encode("ascii"), digest_size=8).digest()
         self._prefix = b"%d:%b%b" % (len(space), space, recipe)
         self._host = host

@@ -88,3 +88,4 @@ def test_when_the_last_reader_leaves_the_fetch_is_told_once() -> None:
     assert not told
     second.leave()
     assert told == [1]
+    assert one.closes_at < 0, "who comes now is not to join what is being ended"

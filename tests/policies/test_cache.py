@@ -264,7 +264,13 @@ def test_its_key_is_what_it_says() -> None:
     cache = read({"key": {"host": "false", "query": {"without": ["utm"]}, "headers": "X-User", "cookies": "session"}})
     recipe = cache.cache_key(b"route")
     made = CacheKey(
-        b"route", host=False, without=[b"utm"], sorted_query=True, headers=[b"x-user"], cookies=[b"session"]
+        b"route",
+        host=False,
+        without=[b"utm"],
+        sorted_query=True,
+        headers=[b"x-user"],
+        cookies=[b"session"],
+        terms=(False, False),
     )
     assert key(recipe, {**COOKIE, b"x-user": [b"u"]}, b"?utm=1&b=1&a=2") == key(
         made, {**COOKIE, b"x-user": [b"u"]}, b"?a=2&b=1"
@@ -272,7 +278,7 @@ def test_its_key_is_what_it_says() -> None:
     assert key(recipe, COOKIE) != key(recipe, {b"cookie": [b"session=b"]})
     assert key(recipe, COOKIE) == key(recipe, TWO_COOKIES)
     assert key(read({"key": {"query": "false"}}).cache_key(), {}, b"?a") == key(
-        CacheKey(only=[], sorted_query=False), {}
+        CacheKey(only=[], sorted_query=False, terms=(False, False)), {}
     )
 
 
@@ -320,3 +326,13 @@ def _as_text(written: Any) -> Any:
     if isinstance(written, list):
         return [_as_text(value) for value in written]
     return str(written)
+
+
+@pytest.mark.parametrize("loose", [{"shared_between_callers": True}, {"set_cookie": True}, {"set_cookie": "strip"}])
+def test_what_was_kept_on_looser_terms_is_not_found_by_stricter_ones(loose: dict[str, Any]) -> None:
+    """An operator who takes back what he allowed is heard at the reload, not when the last of it has expired."""
+    keys = [
+        Cache.model_validate(said).cache_key().of(b"GET", b"http", b"h", b"/", b"", lambda _: ())
+        for said in ({}, loose)
+    ]
+    assert keys[0] != keys[1]

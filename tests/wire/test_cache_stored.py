@@ -266,3 +266,14 @@ async def test_no_cookie_is_stored(asking: Asking) -> None:
     for body in (b"one", b"two"):
         _, response = await asking.miss("/kept/sets", FRESH, b"Set-Cookie: session=1", body=body)
         assert (response.body, response.value("set-cookie")) == (body, b"session=1")
+
+
+async def test_trailers_are_announced_only_where_they_come(asking: Asking) -> None:
+    asking.client.ask("GET", "/plain/trailers")
+    call = await asking.stage.call()
+    call.begin(FRESH, b"Trailer: X-Sum")
+    call.chunk(b"body")
+    call.send(b"0\r\nX-Sum: 1\r\n\r\n")
+    await asking.client.response()
+    response = await asking.hit("/plain/trailers")
+    assert (response.body, response.value("trailer"), response.value("content-length")) == (b"body", None, b"4")
