@@ -10,8 +10,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 
 from gateway.rules.flags.answer import OFF, STATIC, Answer, Variant
+from gateway.rules.flags.bucket import One, one
 from gateway.rules.flags.context import Asked
-from gateway.rules.flags.flag import Evaluate, Flag
+from gateway.rules.flags.flag import Flag
 from gateway.rules.flags.flag_set import FlagSet
 
 #: What a flag without a variant is, in a header, a metric and a key.
@@ -87,24 +88,34 @@ class Tally:
 
 
 class Asking:
-    """A flag, ready to be asked: `evaluate` and, by the id of what it answers, what is to be told."""
+    """A flag, ready to be asked: by the id of what it answers it knows what is to be told."""
 
-    __slots__ = ("_kept", "_name", "_tally", "evaluate", "name", "says")
+    __slots__ = ("_evaluate", "_kept", "_says", "_tally", "name", "one")
 
-    def __init__(self, name: str, evaluate: Evaluate, tally: Tally) -> None:
+    def __init__(self, name: str, flag: Flag | None, tally: Tally) -> None:
         self.name = name
-        self.evaluate = evaluate
-        self.says: dict[int, Said] = {}
+        self._evaluate = _off if flag is None else flag.evaluate
+        self._says: dict[int, Said] = {}
         # An id is an answer's only as long as that is there.
         self._kept: list[Answer] = []
         self._tally = tally
+        #: For `bucket.each`.
+        self.one: One[Said] = self.ask
+        if flag is not None and flag.usual is not None:
+            usual, (by_user, by_group, inside, outside) = flag.usual
+            learn = self._learn
+            self.one = one(usual, (learn(by_user), learn(by_group), learn(inside), learn(outside)))
 
-    def learn(self, answer: Answer) -> Said:
-        """What is to be told of an answer that has not been given yet."""
+    def ask(self, asked: Asked) -> Said:
+        """What it says to a request, not counted yet."""
+        answer = self._evaluate(asked)
+        return self._says.get(id(answer)) or self._learn(answer)
+
+    def _learn(self, answer: Answer) -> Said:
         said = self._tally.said(self.name, answer)
         if len(self._kept) < _MOST_ANSWERS:
             self._kept.append(answer)
-            self.says[id(answer)] = said
+            self._says[id(answer)] = said
         return said
 
 
@@ -124,7 +135,7 @@ class Book:
         found = self._asking.get(name)
         if found is None:
             flag = self.flag_set.flags.get(name)
-            found = Asking(name, _off if flag is None else flag.evaluate, self._tally)
+            found = Asking(name, flag, self._tally)
             if flag is not None:
                 self._asking[name] = found
         return found
@@ -135,9 +146,7 @@ class Book:
 
     def ask(self, name: str, asked: Asked) -> Said:
         """What a flag says to a request, counted."""
-        asking = self.asking(name)
-        answer = asking.evaluate(asked)
-        said = asking.says.get(id(answer)) or asking.learn(answer)
+        said = self.asking(name).ask(asked)
         said.count += 1
         return said
 

@@ -11,11 +11,12 @@ from typing import NamedTuple
 
 from gateway.errors import GatewayError, NoRoute
 from gateway.exchange import Exchange
-from gateway.flags.answering import PREFIX, Asking, Book
+from gateway.flags.answering import PREFIX, Book, Said
 from gateway.flags.evaluator import Evaluator
 from gateway.flags.request_context import RequestContext
 from gateway.gate import Met
 from gateway.rules.field_edits import LIKE_CGI
+from gateway.rules.flags.bucket import One, each
 
 _PREFIX = PREFIX.translate(LIKE_CGI)
 
@@ -65,7 +66,7 @@ class Tell:
         self._evaluator = evaluator
         self._names = tuple(names)
         self._book: Book | None = None
-        self._flags: tuple[Asking, ...] = ()
+        self._flags: list[One[Said]] = []
 
     def check(self, exchange: Exchange, now: float) -> GatewayError | None:  # noqa: ARG002 - time is no matter here
         """See Gate; refuses nothing."""
@@ -81,18 +82,17 @@ class Tell:
         """The header lines."""
         if context.book is not self._book:
             self._book = context.book
-            self._flags = context.book.several(self._names)
-        told = context.said
-        lines = []
-        for flag in self._flags:  # `context.ask`, without the calls
-            said = told.get(flag.name)
-            if said is None:
-                answer = flag.evaluate(context)
-                said = flag.says.get(id(answer)) or flag.learn(answer)
-                said.count += 1
-                told[flag.name] = said
-            lines.append(said.line)
-        return b"".join(lines)
+            self._flags = [flag.one for flag in context.book.several(self._names)]
+        said, before = each(self._flags, context), context.said
+        if before:  # some were asked already, or are forced
+            said = [before.get(name) or one for name, one in zip(self._names, said, strict=True)]
+            for name, one in zip(self._names, said, strict=True):
+                one.count += name not in before
+        else:
+            for one in said:
+                one.count += 1
+        before.update(zip(self._names, said, strict=True))
+        return b"".join([one.line for one in said])
 
 
 class Require:

@@ -8,8 +8,8 @@ share that grows, by whatever step, takes more and gives up nobody.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from typing import TypeVar
+from collections.abc import Callable, Iterable
+from typing import NamedTuple, TypeVar
 
 from mmh3 import hash as murmur3
 
@@ -132,6 +132,44 @@ def named_or_one_of(
             return inside if hashed(prefix, who, SHARE_SEED) % 100 < percent else outside
 
     return named if users or groups else unnamed
+
+
+class Usual(NamedTuple):
+    """What `named_or_one_of` asks, taken apart."""
+
+    users: frozenset[str]
+    groups: frozenset[str]
+    prefix: str
+    percent: int
+
+
+#: A flag for `each`: what it asks, and what a user of these, one of these groups, one in the share, and anybody else
+#: gets; or, for any other flag, what tells it.
+One = tuple[frozenset[str], frozenset[str], bytes, int, _T, _T, _T, _T] | Callable[[Asked], _T]
+
+
+def one(usual: Usual, gets: tuple[_T, _T, _T, _T]) -> One[_T]:
+    """A flag for `each` that asks what most flags ask."""
+    return (usual.users, usual.groups, usual.prefix.encode("utf-8", "replace"), usual.percent, *gets)
+
+
+def each(flags: Iterable[One[_T]], asked: Asked) -> list[_T]:
+    """What several flags tell one request: in half the time that they take one by one."""
+    user, theirs = asked.user, asked.groups
+    who = (user or asked.session or asked.random).encode("utf-8", "replace")
+    found: list[_T] = []
+    for flag in flags:
+        if not isinstance(flag, tuple):
+            found.append(flag(asked))
+            continue
+        users, groups, prefix, percent, by_user, by_group, inside, outside = flag
+        if user in users:
+            found.append(by_user)
+        elif groups and theirs and not groups.isdisjoint(theirs):
+            found.append(by_group)
+        else:
+            found.append(inside if murmur3(prefix + who, 0, False) % 100 < percent else outside)
+    return found
 
 
 def _default(asked: Asked) -> str | None:

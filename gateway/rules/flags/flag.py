@@ -10,13 +10,15 @@ from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
 from gateway.rules.flags.answer import NO_RULE, OFF, Answer
-from gateway.rules.flags.bucket import PARTS, Test, named_or_one_of, one_of
+from gateway.rules.flags.bucket import PARTS, Test, Usual, named_or_one_of, one_of
 from gateway.rules.flags.constraint import Condition
 from gateway.rules.flags.context import Asked
 from gateway.rules.flags.strategy import Strategy
 from gateway.rules.flags.variants import Variants
 
 Evaluate = Callable[[Asked], Answer]
+#: What most flags ask, and the answers of those who are named, in a group or in the share, and of everybody else.
+Apart = tuple[Usual, tuple[Answer, Answer, Answer, Answer]]
 
 
 class Prerequisite(NamedTuple):
@@ -42,7 +44,9 @@ class Prerequisite(NamedTuple):
 class Flag:
     """A flag of a set, in which its prerequisites are looked up. `evaluate` is the whole of it for one request."""
 
-    __slots__ = ("_set", "broken", "enabled", "evaluate", "guards", "name", "prerequisites", "strategies", "variants")
+    __slots__ = (
+        "_set", "broken", "enabled", "evaluate", "guards", "name", "prerequisites", "strategies", "usual", "variants",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -60,6 +64,8 @@ class Flag:
         #: Why it can never be on, where its prerequisites are impossible.
         self.broken = broken
         self.evaluate: Evaluate = _off
+        #: The same taken apart, where it is what most flags are.
+        self.usual: Apart | None = None
         self._set: Mapping[str, Flag] = {}
 
     def bind(self, among: Mapping[str, Flag]) -> None:
@@ -69,6 +75,10 @@ class Flag:
             self.evaluate = _never if self.enabled else _off
             return
         self.evaluate = _ruled(self.strategies, self.variants)
+        plain = not (
+            self.guards or self.prerequisites or self.variants or any(one.variants for one in self.strategies)
+        )
+        self.usual = _apart(self.strategies) if plain else None
         if self.guards:
             self.evaluate = _guarded(tuple(one.test for one in self.guards), self.evaluate)
         if self.prerequisites:
@@ -121,7 +131,16 @@ def _usual(strategies: tuple[Strategy, ...]) -> Evaluate | None:
             answer = last.on
             return lambda asked: answer  # noqa: ARG005 - whoever asks
         return None
-    # Users and groups, in this order, before a share.
+    apart = _apart(strategies)
+    return None if apart is None else named_or_one_of(apart[0].users, apart[0].groups, *apart[0][2:], apart[1])
+
+
+def _apart(strategies: tuple[Strategy, ...]) -> Apart | None:
+    """Users and groups, in this order, before a whole share by `default`, taken apart; None for anything else."""
+    if not strategies:
+        return None
+    *first, last = strategies
+    draw = last.draw if last.test is not None and not last.conditions else None
     if draw is None or draw.stickiness != "default" or draw.parts % PARTS:
         return None
     names = [one.named for one in first]
@@ -129,8 +148,8 @@ def _usual(strategies: tuple[Strategy, ...]) -> Evaluate | None:
         return None
     users = frozenset().union(*(one[0] for one in names if one))
     groups = frozenset().union(*(one[1] for one in names if one))
-    gets = (first[0].on, first[-1].on, last.on, NO_RULE)
-    return named_or_one_of(users, groups, f"{draw.group}:", draw.parts // PARTS, gets)
+    by_user, by_group = (first[0].on, first[-1].on) if first else (last.on, last.on)
+    return Usual(users, groups, f"{draw.group}:", draw.parts // PARTS), (by_user, by_group, last.on, NO_RULE)
 
 
 def _each(strategies: tuple[Strategy, ...], variants: Variants | None) -> Evaluate:

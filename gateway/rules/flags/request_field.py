@@ -32,7 +32,7 @@ def known(name: str) -> bool:
 def reader(name: str, *, noted: bool = False) -> Read | None:
     """What reads it; None where nothing is called so. What a request lacks is None, too.
 
-    `noted`: header fields are among those that the listener notes (`fields`), so they are quickly not there.
+    `noted`: the fields are among those that the listener notes (`fields`), so they are quickly not there.
     """
     if name == PATH:
         return _path
@@ -46,7 +46,11 @@ def reader(name: str, *, noted: bool = False) -> Read | None:
             return None
     if kind == "header":
         return _noted(rest.lower().encode("ascii")) if noted else _header(rest.lower().encode("ascii"))
-    return {"cookie": _cookie, "query": _query, "jwt": _claim}[kind](rest)
+    read = {"cookie": _cookie, "query": _query, "jwt": _claim}[kind](rest)
+    if not noted or kind == "query":
+        return read
+    (field,) = fields([name])
+    return lambda head: read(head) if field in head.noted else None
 
 
 def fields(names: Iterable[str]) -> frozenset[bytes]:

@@ -5,17 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from gateway.rules.flags import unleash
+from gateway.rules.flags import bucket, unleash
 from gateway.rules.flags.answer import NO_RULE, OFF
 from gateway.rules.flags.context import Context
+from gateway.rules.flags.definition import compiled
 from gateway.rules.flags.flag import Flag, Prerequisite
 
 
 def flag(**feature: Any) -> Flag:
-    compiled = unleash.compiled({"features": [{"name": "A", "enabled": True, **feature}]})
-    assert compiled.wrong == ()
-    return compiled.flags["A"]
+    made = unleash.compiled({"features": [{"name": "A", "enabled": True, **feature}]})
+    assert made.wrong == ()
+    return made.flags["A"]
 
 
 def variant(made: Flag, asked: Context) -> str | None:
@@ -71,3 +74,41 @@ def test_a_share_alone_and_a_share_among_others_are_the_same(stickiness: str, ro
 )
 def test_prerequisites_in_words(wanted: Prerequisite, said: str) -> None:
     assert str(wanted) == said
+
+
+IDS = st.one_of(st.none(), st.sampled_from(["", "u1", "u2", "ü", "\ud800"]))
+RULES = st.fixed_dictionaries(
+    {},
+    optional={
+        "users": st.lists(st.sampled_from(["u1", "u2"])),
+        "groups": st.lists(st.sampled_from(["beta", "staff"])),
+        "rollout": st.sampled_from(["0", "25%", "50%", "99.5%", "100%"]),
+        "stickiness": st.sampled_from(["default", "userId", "random"]),
+        "enabled": st.booleans(),
+        "variants": st.just([{"name": "blue", "weight": 1}]),
+        "environments": st.just(["production"]),
+        "group_id": st.sampled_from(["ü", "g"]),
+    },
+)
+
+
+@given(
+    st.lists(RULES, max_size=6),
+    st.builds(
+        Context,
+        user=IDS,
+        session=IDS,
+        random=st.sampled_from(["r1", "r2"]),
+        groups=st.lists(st.sampled_from(["beta", "other"])),
+        environment=st.sampled_from([None, "production"]),
+    ),
+)
+def test_together_they_say_what_each_says(define: list[dict[str, object]], asked: Context) -> None:
+    flags = list(compiled({f"F{number}": one for number, one in enumerate(define)}, {}).flags.values())
+    together = [flag.evaluate if flag.usual is None else bucket.one(*flag.usual) for flag in flags]
+    assert bucket.each(together, asked) == [flag.evaluate(asked) for flag in flags]
+
+
+def test_most_flags_are_asked_together() -> None:
+    define = {"A": {"rollout": "25%"}, "B": {"rollout": "25%", "users": ["u1"], "groups": ["beta"]}}
+    assert all(flag.usual is not None for flag in compiled(define, {}).flags.values())
