@@ -5,8 +5,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-# Tests wait more than they compute, so there is one worker more than there are cores.
-WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n + 1)))
+# Tests wait more than they compute, so there are two workers more than there are cores.
+WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $$((n + 2)))
 
 # Compiled modules are kept, whatever the environment says: the tests start many a process.
 unexport PYTHONDONTWRITEBYTECODE

@@ -125,7 +125,8 @@ def test_as_python_s_own_where_these_agree(pattern: str, texts: list[str], neste
     theirs = re.compile(pattern.replace("$", r"\Z"), re.ASCII)
     search = compiled(pattern)
     for text in texts:
-        assert search(text) == (theirs.search(text) is not None)
+        if text or r"\B" not in pattern:  # Python's own, up to 3.13, does not find it where there is nothing at all
+            assert search(text) == (theirs.search(text) is not None)
 
 
 @given(st.text(alphabet=r"ab(){}[]?*+|\^$.-,:1iQEdwbz<P>=!" + string.digits, max_size=20), st.text(max_size=10))
