@@ -99,8 +99,8 @@ class Asking:
         # An id is an answer's only as long as that is there.
         self._kept: list[Answer] = []
         self._tally = tally
-        #: For `bucket.each`.
-        self.one: One[Said] = self.ask
+        #: For `bucket.each`; None for what has to be asked.
+        self.one: One[Said] | None = None
         if flag is not None and flag.usual is not None:
             usual, (by_user, by_group, inside, outside) = flag.usual
             learn = self._learn

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from gateway.errors import GatewayError, NoRoute
 from gateway.exchange import Exchange
-from gateway.flags.answering import PREFIX, Book, Said
+from gateway.flags.answering import PREFIX, Asking, Book, Said
 from gateway.flags.evaluator import Evaluator
 from gateway.flags.request_context import RequestContext
 from gateway.gate import Met
@@ -60,39 +60,50 @@ class Strip:
 class Tell:
     """Tells the upstream what flags say, a field each, and the cache."""
 
-    __slots__ = ("_book", "_evaluator", "_flags", "_names")
+    __slots__ = ("_book", "_evaluator", "_names", "_others", "_usual")
 
     def __init__(self, evaluator: Evaluator, names: Sequence[str]) -> None:
         self._evaluator = evaluator
         self._names = tuple(names)
         self._book: Book | None = None
-        self._flags: list[One[Said]] = []
+        # What most flags are can be asked together, and goes first.
+        self._usual: list[One[Said]] = []
+        self._others: list[Asking] = []
 
     def check(self, exchange: Exchange, now: float) -> GatewayError | None:  # noqa: ARG002 - time is no matter here
         """See Gate; refuses nothing."""
-        context = self._evaluator.of(exchange)
-        context.lines = lines = self.lines(context)
-        exchange.added.append(lines)
+        exchange.added.append(self.lines(self._evaluator.of(exchange)))
         return None
 
     async def wait(self, exchange: Exchange) -> None:
         """Nothing here waits."""
 
     def lines(self, context: RequestContext) -> bytes:
-        """The header lines."""
+        """The header lines, made once for each request."""
+        if context.lines:
+            return context.lines
         if context.book is not self._book:
-            self._book = context.book
-            self._flags = [flag.one for flag in context.book.several(self._names)]
-        said, before = each(self._flags, context), context.said
+            self._open(context.book)
+        names, said, before = self._names, each(self._usual, context), context.said
+        if self._others:
+            said += [flag.ask(context) for flag in self._others]
         if before:  # some were asked already, or are forced
-            said = [before.get(name) or one for name, one in zip(self._names, said, strict=True)]
-            for name, one in zip(self._names, said, strict=True):
+            said = [before.get(name) or one for name, one in zip(names, said, strict=True)]
+            for name, one in zip(names, said, strict=True):
                 one.count += name not in before
         else:
             for one in said:
                 one.count += 1
-        before.update(zip(self._names, said, strict=True))
-        return b"".join([one.line for one in said])
+        context.told = names, said
+        context.lines = lines = b"".join([one.line for one in said])
+        return lines
+
+    def _open(self, book: Book) -> None:
+        flags = sorted(book.several(self._names), key=lambda flag: flag.one is None)
+        self._book = book
+        self._names = tuple(flag.name for flag in flags)
+        self._usual = [flag.one for flag in flags if flag.one is not None]
+        self._others = [flag for flag in flags if flag.one is None]
 
 
 class Require:
@@ -132,7 +143,7 @@ def said_by(evaluator: Evaluator, tell: Tell | None, others: Sequence[str]) -> C
 
     def said(exchange: Exchange) -> bytes:
         context = evaluator.of(exchange)
-        lines = b"" if tell is None else context.lines or tell.lines(context)
+        lines = b"" if tell is None else tell.lines(context)
         return b"".join((lines, *(context.ask(name).line for name in others)))
 
     return said

@@ -7,7 +7,7 @@ left in a circle.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from time import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -65,8 +65,8 @@ class RequestContext:
     """One request's. What most flags ask for is read at once, in less time than it takes to be ready for later."""
 
     __slots__ = (
-        "_properties", "_reading", "address", "app", "book", "environment", "groups", "head", "lines", "now",
-        "random", "said", "session", "user",
+        "_properties", "_random", "_reading", "address", "app", "book", "environment", "groups", "head", "lines",
+        "now", "said", "session", "told", "user",
     )  # fmt: skip
 
     def __init__(self, head: RequestHead, address: str, reading: Reading, book: Book) -> None:
@@ -78,12 +78,13 @@ class RequestContext:
         self.address: str | None = address
         self.environment, self.app = reading.environment, reading.app
         self.now = time()
-        self.random = reading.entropy.take(8).hex()
+        self._random = ""
         self.head = head
         #: The flags as they were when the first was asked.
         self.book = book
-        #: What flags have said, by their names.
+        #: What flags have said, by their names; `told` is what several have said together.
         self.said: dict[str, Said] = {}
+        self.told: tuple[Sequence[str], Sequence[Said]] | None = None
         #: The header lines for the app, once they are made.
         self.lines = b""
         self._reading = reading
@@ -102,8 +103,18 @@ class RequestContext:
             remembered[name] = found
         return found
 
+    @property
+    def random(self) -> str:
+        """Drawn when it is first asked for: most requests have somebody's id."""
+        if not self._random:
+            self._random = self._reading.entropy.take(8).hex()
+        return self._random
+
     def ask(self, name: str) -> Said:
         """What a flag says."""
+        if self.told is not None:
+            self.said.update(zip(*self.told, strict=True))
+            self.told = None
         said = self.said.get(name)
         if said is None:
             said = self.said[name] = self.book.ask(name, self)

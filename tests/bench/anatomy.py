@@ -1,9 +1,10 @@
 """python -m tests.bench.anatomy: where a request's time goes inside the gateway, step by step, under wrk's load.
 
-The gateway runs as in the bench's first table (`--table full`, `limits` or `hits` for the others) with a clock round
-each step. A step's own time is what it takes without the steps within it and without the clocks, which are measured,
-too. What is left of the process's CPU belongs to no step: the event loop, the kernel's part of reading and waiting,
-and the interpreter between the steps. Look at the shares; the clocks make small steps look larger than they are.
+The gateway runs as in the bench's first table (`--table full`, `limits`, `flags` or `hits` for others) with a clock
+round each step. A step's own time is what it takes without the steps within it and without the clocks, which are
+measured, too. What is left of the process's CPU belongs to no step: the event loop, the kernel's part of reading and
+waiting, and the interpreter between the steps. Look at the shares; the clocks make small steps look larger than they
+are.
 """
 
 from __future__ import annotations
@@ -38,6 +39,9 @@ STEPS = {
     "correlation id and trace": ("gateway.policies.correlation:Stamp.open",),
     "the client's address": ("gateway.policies.trusted_proxies:ClientAddress.open",),
     "the route": ("gateway.rules.routing:Router.find",),
+    "what a client says of flags is taken out": ("gateway.flags.gates:Strip.check",),
+    "flags are asked, and the app is told": ("gateway.flags.gates:Tell.check",),
+    "whom flags are asked for": ("gateway.flags.evaluator:Evaluator.of",),
     "rate limits": ("gateway.policies.rate_limit:RateLimit.check",),
     "in-flight cap": ("gateway.policies.in_flight:InFlight.check",),
     "breaker": (
@@ -88,7 +92,17 @@ admin: false
 log: {{access: {access}}}
 """
 RATES = ", rate_limit: [{limit: 1000000/s}, {limit: 1000000/s, by: ip}]"
-MORE = {"plain": "", "full": "", "limits": RATES + ", in_flight: 1000", "hits": RATES + ", cache: {ttl: 1h}"}
+NAMES = [f"FLAG_{number}" for number in range(20)]
+FLAGS = "flags: {{context: {{user: 'header:X-User-Id'}}, define: {{{}}}}}".format(
+    ", ".join(f"{name}: {{rollout: {5 * number}%, users: [u1], groups: [beta]}}" for number, name in enumerate(NAMES))
+)
+MORE = {
+    "plain": "",
+    "full": "",
+    "limits": RATES + ", in_flight: 1000",
+    "flags": f", flags: [{', '.join(NAMES)}]",
+    "hits": RATES + ", cache: {ttl: 1h}",
+}
 
 INTERRUPTED = 1_000_000  # nanoseconds; a call that took longer stood still while others had the core, and is left out
 PORT, ORIGIN_PORT = 7480, 7481
@@ -149,7 +163,8 @@ def measure(table: str, seconds: int) -> list[tuple[str, float, float]]:
         (directory / "origin.conf").write_text(ORIGIN.format(dir=name, port=ORIGIN_PORT, body="x" * 1024))
         config = directory / "config" / "gateway.yaml"
         access = "true" if table == "full" else "false"
-        config.write_text(CONFIG.format(port=PORT, origin=ORIGIN_PORT, more=MORE[table], access=access))
+        top = FLAGS if table == "flags" else ""
+        config.write_text(top + CONFIG.format(port=PORT, origin=ORIGIN_PORT, more=MORE[table], access=access))
         with (directory / "out").open("wb") as out, (directory / "err").open("wb") as err:
             origin = subprocess.Popen(["taskset", "-c", "1", "nginx", "-c", f"{name}/origin.conf"], stderr=err)
             watched_gateway = subprocess.Popen(
@@ -186,7 +201,18 @@ def measure(table: str, seconds: int) -> list[tuple[str, float, float]]:
 def load(seconds: int) -> int:
     """Requests that wrk had answered."""
     done = subprocess.run(
-        ["taskset", "-c", "1", "wrk", "-t1", "-c64", f"-d{seconds}", f"http://127.0.0.1:{PORT}/x"],
+        [
+            "taskset",
+            "-c",
+            "1",
+            "wrk",
+            "-t1",
+            "-c64",
+            f"-d{seconds}",
+            "-H",
+            "X-User-Id: u-4711",
+            f"http://127.0.0.1:{PORT}/x",
+        ],
         capture_output=True,
         text=True,
         check=True,

@@ -174,7 +174,9 @@ class Bench:
 
     def _run(self, running: Running, connections: int, seconds: int) -> wrk.Load:
         varied = running.proxy.varied
-        return wrk.run(running.port, connections, seconds, self.load_core, self.kind.path, varied=varied)
+        return wrk.run(
+            running.port, connections, seconds, self.load_core, self.kind.path, self.kind.fields, varied=varied
+        )
 
     def _answered(self, measured: wrk.Load, tally: Tally) -> int:
         """How many requests the proxy handled: the origin's count where it saw them, wrk's of hits."""

@@ -53,7 +53,7 @@ GATEWAY = Proxy(
     rules=2,
     hits=r'gateway_cache_requests_total\{.*result="hit".*\}',
     words=(("STALE", ""),),
-    tables=(*FORWARDING, *CACHING),
+    tables=(*FORWARDING, "flags", *CACHING),
 )
 
 NGINX = Proxy(
@@ -95,8 +95,10 @@ PROXIES = (
     GATEWAY,
     # Without what it gains where a connection's requests have the same bytes, as wrk's usually have.
     dataclasses.replace(GATEWAY, name="gateway-varied", varied=True, tables=("plain", "full", "limits", "hits")),
-    # The gateway of the first table, so that what limits cost can be told within one run; and with shared limits.
-    dataclasses.replace(GATEWAY, name="gateway-plain", config="plain/gateway.yaml", tables=("limits",), allowed=""),
+    # The gateway of the first table, so that what limits and flags cost shows within one run; with shared limits.
+    dataclasses.replace(
+        GATEWAY, name="gateway-plain", config="plain/gateway.yaml", tables=("limits", "flags"), allowed=""
+    ),
     dataclasses.replace(GATEWAY, name="gateway-leased", config="gateway-leased.yaml", tables=("limits",)),
     dataclasses.replace(GATEWAY, name="gateway-exact", config="gateway-exact.yaml", tables=("limits",)),
     Proxy(

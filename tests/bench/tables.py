@@ -14,6 +14,7 @@ class Kind:
     kib: int = 1  # of its body
     limits: bool = False  # rate limits count every request
     cached: bool = False  # every response is a hit: the origin sees no request
+    fields: tuple[str, ...] = ()  # further header fields of every request
 
 
 TABLES = {
@@ -25,6 +26,12 @@ TABLES = {
         "Limits: as plain, with metrics, two rate limits (for all and for each address) and an in-flight cap",
         "limits",
         limits=True,
+    ),
+    "flags": Kind(
+        "Flags: as plain, with metrics. The gateway tells the app of twenty flags, each a share of the users",
+        "flags",
+        rival="gateway-plain",
+        fields=("X-User-Id: user-4711", "X-User-Groups: staff, early"),
     ),
     "hits": Kind(
         "Hits of 1 KiB: answered from a cache. A request id and metrics; the gateway and nginx-limits have two rate "

@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 
 from tests.bench.machine import pinned
@@ -24,10 +25,23 @@ class Load:
     socket_errors: int
 
 
-def run(port: int, connections: int, seconds: int, core: int, path: str = "/", *, varied: bool = False) -> Load:
-    """Load `path` at `port` on loopback for whole `seconds` from `core`; `varied`: no two requests are the same."""
+def run(
+    port: int,
+    connections: int,
+    seconds: int,
+    core: int,
+    path: str = "/",
+    fields: Sequence[str] = (),
+    *,
+    varied: bool = False,
+) -> Load:
+    """Load `path` at `port` on loopback for whole `seconds` from `core`, with header `fields`.
+
+    `varied`: no two requests are the same.
+    """
     url = f"http://127.0.0.1:{port}{path}"
-    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(VARIED if varied else SAME), url]
+    command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(VARIED if varied else SAME)]
+    command += [*(word for field in fields for word in ("-H", field)), url]
     with pinned(core):
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 30)
     return Load(**json.loads(done.stdout.strip().splitlines()[-1]))

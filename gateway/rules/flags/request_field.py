@@ -16,7 +16,7 @@ from gateway.rules.request_head import RequestHead
 #: Kinds that want a name behind them, and what stands alone.
 NAMED, PATH = ("header", "cookie", "query", "jwt"), "path"
 #: So many names are remembered with what reads them; definitions have far fewer.
-_REMEMBERED = 1024
+_REMEMBERED, _LONGEST = 1024, 200
 
 Read = Callable[[RequestHead], str | None]
 
@@ -67,9 +67,16 @@ def fields(names: Iterable[str]) -> frozenset[bytes]:
     return frozenset(found)
 
 
+@lru_cache(_REMEMBERED)
+def _remembered(text: str) -> frozenset[str]:
+    return frozenset(stripped for one in text.split(",") if (stripped := one.strip()))
+
+
 def listed(text: str | None) -> frozenset[str]:
-    """A list with commas, as groups are written in a field."""
-    return frozenset(stripped for one in text.split(",") if (stripped := one.strip())) if text else frozenset()
+    """A list with commas, as groups are written in a field; long ones are not worth remembering, nor safe to."""
+    if not text:
+        return frozenset()
+    return _remembered(text) if len(text) <= _LONGEST else _remembered.__wrapped__(text)
 
 
 def _path(head: RequestHead) -> str:
