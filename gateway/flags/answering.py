@@ -7,7 +7,8 @@ their ids, and what has to be told of each is made once. Counts belong to names 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
+from weakref import WeakSet, finalize
 
 from gateway.rules.flags.answer import OFF, STATIC, Answer, Variant
 from gateway.rules.flags.bucket import One, one
@@ -21,6 +22,8 @@ ON_VALUE, OFF_VALUE = "on", "off"
 MOST_VALUES, OTHER = 100, "_OTHER"
 #: Answers of one flag that are known by their ids; past it, something makes them anew each time.
 _MOST_ANSWERS = 1000
+#: Askers that are known to one book, and bytes of header lines that are worth it.
+_MOST_KNOWN, _LONGEST = 1024, 2048
 
 _ON = Answer(True, STATIC)
 
@@ -57,10 +60,23 @@ def value_of(answer: Answer) -> str:
     return answer.variant.name if answer.variant is not None else ON_VALUE if answer.on else OFF_VALUE
 
 
+class Known:
+    """What several flags have said together to somebody, and how often since that was counted."""
+
+    __slots__ = ("count", "lines", "said")
+
+    def __init__(self, said: Sequence[Said], lines: bytes) -> None:
+        self.said = said
+        self.lines = lines
+        self.count = 0
+
+
 class Tally:
     """All that flags have said in this process."""
 
     def __init__(self) -> None:
+        #: Books in use.
+        self.books: WeakSet[Book] = WeakSet()
         self._said: dict[str, dict[tuple[str, bool], Said]] = {}
 
     def said(self, flag: str, answer: Answer) -> Said:
@@ -79,6 +95,8 @@ class Tally:
 
     def counts(self) -> Iterator[tuple[str, str, int]]:
         """Each flag, what it said, and how often."""
+        for book in list(self.books):
+            _count(book.known)
         for name, values in self._said.items():
             by_value: dict[str, int] = {}
             for said in values.values():
@@ -120,15 +138,31 @@ class Asking:
 
 
 class Book:
-    """A set of flags with what they say; another set has another book."""
+    """A set of flags with what they say; another set has another book.
 
-    __slots__ = ("_asking", "_tally", "flag_set")
+    It knows what was said lately to whom: whoever opens a page asks again for each of its parts, and twenty flags are
+    a lot to look at where other work has taken the processor's caches.
+    """
+
+    __slots__ = ("__weakref__", "_asking", "_tally", "flag_set", "known")
 
     def __init__(self, flag_set: FlagSet, tally: Tally) -> None:
         self.flag_set = flag_set
         self._tally = tally
         self._asking: dict[str, Asking] = {}
         tally.keep(flag_set.flags)
+        #: By whoever remembers, and by all that his flags ask.
+        self.known: dict[Hashable, Known] = {}
+        tally.books.add(self)
+        finalize(self, _count, self.known).atexit = False
+
+    def know(self, key: Hashable, said: Sequence[Said], lines: bytes) -> None:
+        """Remember what was said."""
+        if len(lines) <= _LONGEST:
+            if len(self.known) >= _MOST_KNOWN:
+                _count(self.known)
+                self.known.clear()
+            self.known[key] = Known(said, lines)
 
     def asking(self, name: str) -> Asking:
         """A flag, ready to be asked; one that there is not is off."""
@@ -171,6 +205,14 @@ class Book:
 def _variants(flag: Flag) -> set[str]:
     sets = [flag.variants, *(strategy.variants for strategy in flag.strategies)]
     return {name for one in sets if one is not None for name in one.names}
+
+
+def _count(known: Mapping[Hashable, Known]) -> None:
+    """Count what has been said since this was done last."""
+    for again in known.values():
+        for said in again.said if again.count else ():
+            said.count += again.count
+        again.count = 0
 
 
 def _off(asked: Asked) -> Answer:  # noqa: ARG001 - whoever asks

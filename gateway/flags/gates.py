@@ -18,6 +18,9 @@ from gateway.gate import Met
 from gateway.rules.field_edits import LIKE_CGI
 from gateway.rules.flags.bucket import One, each
 
+#: Characters of an id, and of the groups with it, that are worth remembering.
+_LONGEST = 200
+
 _PREFIX = PREFIX.translate(LIKE_CGI)
 
 
@@ -82,8 +85,25 @@ class Tell:
         """The header lines, made once for each request."""
         if context.lines:
             return context.lines
-        if context.book is not self._book:
-            self._open(context.book)
+        book, before = context.book, context.said
+        if book is not self._book:
+            self._open(book)
+        user, groups = context.user, context.groups
+        session = None if user else context.session
+        plain = not (before or self._others) and bool(user or session)
+        known = book.known.get((self, user, session, groups)) if plain else None
+        if known is not None:
+            known.count += 1
+            context.told, context.lines = (self._names, known.said), known.lines
+            return known.lines
+        said = self._ask(context)
+        context.told, context.lines = (self._names, said), b"".join([one.line for one in said])
+        if plain and len(user or session or "") + sum(map(len, groups)) <= _LONGEST:
+            book.know((self, user, session, groups), said, context.lines)
+        return context.lines
+
+    def _ask(self, context: RequestContext) -> list[Said]:
+        """Ask and count."""
         names, said, before = self._names, each(self._usual, context), context.said
         if self._others:
             said += [flag.ask(context) for flag in self._others]
@@ -94,9 +114,7 @@ class Tell:
         else:
             for one in said:
                 one.count += 1
-        context.told = names, said
-        context.lines = lines = b"".join([one.line for one in said])
-        return lines
+        return said
 
     def _open(self, book: Book) -> None:
         flags = sorted(book.several(self._names), key=lambda flag: flag.one is None)

@@ -38,7 +38,11 @@ RATIOS = (
     Ratio(("hits",), "gateway", "nginx", "per_second", 0.5, "requests/s of nginx's", least=True),
 )
 #: By how many microseconds of CPU a request the first may be above the second.
-DIFFERENCES = (("gateway", "gateway-plain", 15.0), ("gateway-leased", "gateway", 5.0))
+DIFFERENCES = (
+    ("gateway", "gateway-plain", 15.0),
+    ("gateway-varied", "gateway-plain-varied", 15.0),
+    ("gateway-leased", "gateway", 5.0),
+)
 #: How many requests of a stampede may reach the origin.
 FETCHES = (("gateway", 1), ("gateway-stale", 1))
 

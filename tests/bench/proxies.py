@@ -91,14 +91,19 @@ UNLOGGED = ",".join(
     )
 )
 
+PLAIN = dataclasses.replace(
+    GATEWAY, name="gateway-plain", config="plain/gateway.yaml", tables=("limits", "flags"), allowed=""
+)
+
 PROXIES = (
     GATEWAY,
     # Without what it gains where a connection's requests have the same bytes, as wrk's usually have.
-    dataclasses.replace(GATEWAY, name="gateway-varied", varied=True, tables=("plain", "full", "limits", "hits")),
-    # The gateway of the first table, so that what limits and flags cost shows within one run; with shared limits.
     dataclasses.replace(
-        GATEWAY, name="gateway-plain", config="plain/gateway.yaml", tables=("limits", "flags"), allowed=""
+        GATEWAY, name="gateway-varied", varied=True, tables=("plain", "full", "limits", "flags", "hits")
     ),
+    # The gateway of the first table, so that what limits and flags cost shows within one run; with shared limits.
+    PLAIN,
+    dataclasses.replace(PLAIN, name="gateway-plain-varied", varied=True, tables=("flags",)),
     dataclasses.replace(GATEWAY, name="gateway-leased", config="gateway-leased.yaml", tables=("limits",)),
     dataclasses.replace(GATEWAY, name="gateway-exact", config="gateway-exact.yaml", tables=("limits",)),
     Proxy(

@@ -187,3 +187,27 @@ def test_flags_told_together_are_asked_once_whoever_asks_first() -> None:
             == b"".join(context.ask(name).line for name in ("A_B", "V", "RANDOM", "LATER"))
         )
     assert sum(site.counts().values()) == 2 * len(DEFINE)
+
+
+def test_who_asks_again_gets_what_he_got_and_all_is_counted() -> None:
+    site = Site({"A": {"users": ["u1"], "rollout": "50%"}, "B": {"groups": ["beta"], "rollout": "0"}})
+    tell = Tell(site.evaluator, ["A", "B"])
+
+    def told(user: bytes | None) -> bytes:
+        one = site.exchange([] if user is None else [(b"X-User-Id", user)])
+        assert tell.check(one, 0.0) is None
+        assert site.evaluator.of(one).ask("A").line in one.added[0]
+        return one.added[0]
+
+    for _ in range(3):
+        assert told(b"u1").startswith(b"X-Feature-A: on")
+    assert sum(site.counts().values()) == 6
+    assert len({told(None) for _ in range(64)}) == 2, "nobody in particular is drawn anew each time"
+    for number in range(3000):
+        told(b"u%d" % (number % 1500))
+    assert sum(site.counts().values()) == 6 + 2 * 64 + 2 * 3000
+    assert len(site.evaluator.of(site.exchange()).book.known) <= 1024
+    told(b"u1")
+    site.change({"A": False, "B": False})
+    assert told(b"u1") == b"X-Feature-A: off\r\nX-Feature-B: off\r\n"
+    assert sum(site.counts().values()) == 6 + 2 * 64 + 2 * 3000 + 4
