@@ -23,7 +23,7 @@ MOST_VALUES, OTHER = 100, "_OTHER"
 #: Answers of one flag that are known by their ids; past it, something makes them anew each time.
 _MOST_ANSWERS = 1000
 #: Askers that are known to one book, and bytes of header lines that are worth it.
-_MOST_KNOWN, _LONGEST = 1024, 2048
+MOST_KNOWN, _LONGEST = 256, 2048
 
 _ON = Answer(True, STATIC)
 
@@ -159,7 +159,7 @@ class Book:
     def know(self, key: Hashable, said: Sequence[Said], lines: bytes) -> None:
         """Remember what was said."""
         if len(lines) <= _LONGEST:
-            if len(self.known) >= _MOST_KNOWN:
+            if len(self.known) >= MOST_KNOWN:
                 _count(self.known)
                 self.known.clear()
             self.known[key] = Known(said, lines)

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.entropy import Entropy
 from gateway.exchange import Exchange
-from gateway.flags.answering import MOST_VALUES, OTHER, Tally, field_name
+from gateway.flags.answering import MOST_KNOWN, MOST_VALUES, OTHER, Tally, field_name
 from gateway.flags.evaluator import Evaluator
 from gateway.flags.gates import Require, Strip, Tell, said_by
 from gateway.flags.registry import Registry
@@ -206,7 +206,7 @@ def test_who_asks_again_gets_what_he_got_and_all_is_counted() -> None:
     for number in range(3000):
         told(b"u%d" % (number % 1500))
     assert sum(site.counts().values()) == 6 + 2 * 64 + 2 * 3000
-    assert len(site.evaluator.of(site.exchange()).book.known) <= 1024
+    assert len(site.evaluator.of(site.exchange()).book.known) <= MOST_KNOWN
     told(b"u1")
     site.change({"A": False, "B": False})
     assert told(b"u1") == b"X-Feature-A: off\r\nX-Feature-B: off\r\n"
