@@ -144,14 +144,15 @@ def snapshot(
     for route, way, limit, shelf in zip(settings.routes, ways, limits.of_routes, shelves, strict=True):
         edits = headers.gate(settings.headers, route.headers)
         asked = _NO_FLAGS if flagged is None else flagged.routes[len(routes) - len(own)]
-        first = [None if flagged is None else flagged.strip, asked.require, edits]
+        first = [None if flagged is None else flagged.strip, edits]
         every: list[Gate | None] = [*first, request.gate(settings.request, route.request), *limit.rates, asked.tell]
         if not isinstance(shelf, CacheShelf):
             every += limit.caps
         part = metrics.route(name, route.name)
         gates = [gate for gate in every if gate is not None]
-        before = None if asked.require is None else edits
-        routes.append(Route(route.name, way, part, gates, shelf=shelf, egress=egress, edits=before, when=asked.when))
+        routes.append(
+            Route(route.name, way, part, gates, shelf=shelf, egress=egress, when=asked.when, require=asked.require)
+        )
     unrouted = Route(
         NO_ROUTE,
         None,
@@ -166,6 +167,7 @@ def snapshot(
         router=Router(
             [*((one.pattern, None) for one in own), *((route.path, route.methods) for route in settings.routes)],
             [place for place, route in enumerate(routes) if route.when is not None],
+            [place for place, route in enumerate(routes) if route.require is not None],
         ),
         routes=routes,
         no_route=unrouted,

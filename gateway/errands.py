@@ -17,7 +17,7 @@ from gateway.cache.warming import Fetched
 from gateway.cache.watch import Watch
 from gateway.errors import MalformedRequest, NoRoute
 from gateway.exchange import NO_BODY, Exchange
-from gateway.flags.gates import Require, Strip, Tell
+from gateway.flags.gates import Strip, Tell
 from gateway.pipeline import Snapshot
 from gateway.policies.headers import HeadersGate
 from gateway.rules import request_head
@@ -26,7 +26,7 @@ from gateway.rules.request_head import Interest, Noted
 
 _HERE = "127.0.0.1"
 #: What no request of our own goes without, for the cache would know it by another key.
-_AS_FOR_CLIENTS = (HeadersGate, Require, Strip, Tell)
+_AS_FOR_CLIENTS = (HeadersGate, Strip, Tell)
 
 
 class Errands:

@@ -8,7 +8,7 @@ from gateway.entropy import Entropy
 from gateway.flagging import here
 from gateway.flags.answering import Tally
 from gateway.flags.evaluator import Evaluator
-from gateway.flags.gates import Flagged, FlaggedRoute, Require, Strip, Tell, said_by
+from gateway.flags.gates import Flagged, FlaggedRoute, Strip, Tell, said_by
 from gateway.flags.ofrep import PATTERN, Ofrep
 from gateway.flags.registry import Registry
 from gateway.flags.request_context import Reading, Sources
@@ -74,12 +74,11 @@ class Asking:
 
     def _route(self, listener: Listener, route: Route) -> FlaggedRoute:
         told, wanted = flags.resolve(listener, route), require.resolve(listener, route)
-        required = self.under(wanted)
         tell = Tell(self._evaluator, told) if told else None
         others = {one.flag for one in (*route.when, *wanted)} - set(told)
         return FlaggedRoute(
             self.under(route.when),
-            None if required is None else Require(required),
+            self.under(wanted),
             tell,
             said_by(self._evaluator, tell, sorted(others)) if told or others else None,
         )

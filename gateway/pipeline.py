@@ -1,7 +1,8 @@
 """A request's way, in order, on one page.
 
 1  open       correlation id and trace; the client's address; what the listener could not read is refused
-2  route      the first whose path and method fit, and whose flags are as they must: 404, 405
+2  route      the first whose path and method fit, and whose flags are as they must: 404, 405; one that flags hide is
+              as none at all
 3  gates      flags, headers, guards, rate limits, in-flight caps, in the order of POLICIES; a refusal ends it here
 4  cache      a stored answer, or a share in somebody's fetch (cache/shelf.py), or one of our own (flags/ofrep.py)
 5  forward    breaker, connection, request, response (upstreams/forward.py)
@@ -33,7 +34,7 @@ from gateway.exchange import Exchange
 from gateway.gate import WAIT, Gate, Met
 from gateway.policies.correlation import Stamp
 from gateway.policies.trusted_proxies import ClientAddress
-from gateway.rules.routing import Found, Router
+from gateway.rules.routing import NOWHERE, Found, Router
 from gateway.upstreams import relay
 from gateway.upstreams.forward import Way, forward
 
@@ -66,7 +67,7 @@ class Shelf(Protocol):
 class Route:
     """A route, compiled."""
 
-    __slots__ = ("edits", "egress", "gates", "metrics", "name", "shelf", "way", "when")
+    __slots__ = ("edits", "egress", "gates", "metrics", "name", "require", "shelf", "way", "when")
 
     def __init__(
         self,
@@ -79,6 +80,7 @@ class Route:
         egress: bool = False,
         edits: Gate | None = None,
         when: Met | None = None,
+        require: Met | None = None,
     ) -> None:
         self.name = name
         self.way = way
@@ -88,8 +90,10 @@ class Route:
         self.egress = egress
         #: Changes of header fields for responses to what no gate has seen.
         self.edits = edits
-        #: Whether it is there for an exchange; None for always.
+        #: Whether it takes an exchange; None for always.
         self.when = when
+        #: Whether an exchange that it takes may know of it; None for always.
+        self.require = require
 
 
 class Snapshot:
@@ -116,7 +120,13 @@ class Snapshot:
     def find(self, exchange: Exchange) -> Found:
         """The route that takes an exchange."""
         found = self.router.find(exchange.head.match_path, exchange.head.method)
-        return self.choose(exchange, found) if found.choices else found
+        if found.choices:
+            found = self.choose(exchange, found)
+        if found.place >= 0:
+            require = self.routes[found.place].require
+            if require is not None and not require(exchange):
+                return NOWHERE
+        return found
 
     def choose(self, exchange: Exchange, found: Found) -> Found:
         """The same, where that depends on flags."""
@@ -125,7 +135,11 @@ class Snapshot:
             when = self.routes[place].when
             return when is None or when(exchange)
 
-        return self.router.choose(found.choices, there)
+        def shows(place: int) -> bool:
+            require = self.routes[place].require
+            return require is None or require(exchange)
+
+        return self.router.choose(found.choices, there, shows)
 
 
 class Observer(Protocol):
@@ -251,10 +265,13 @@ class Pipeline:
                     found = snapshot.choose(exchange, found)
                 if found.place < 0:
                     return route, MethodNotAllowed(found.allowed) if found.allowed else NoRoute()
+            route = snapshot.routes[found.place]
+            if route.require is not None and not route.require(exchange):
+                return snapshot.no_route, NoRoute()
         except Exception as bug:  # noqa: BLE001 - as above
             self._observer.bug("pipeline", bug)
-            return route, InternalError()
-        route = exchange.route = snapshot.routes[found.place]
+            return snapshot.no_route, InternalError()
+        exchange.route = route
         return route, None
 
 

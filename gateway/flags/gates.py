@@ -1,4 +1,4 @@
-"""What flags do to a request on its way: what the client says of them goes, what they say is told, some are required.
+"""What flags do to a request on its way: what the client says of them goes, what they say is told.
 
 `Strip` stands before any change of fields, so that the config may still set some of these names itself; `Tell` behind
 what refuses requests, which then costs no evaluation.
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from gateway.errors import GatewayError, NoRoute
+from gateway.errors import GatewayError
 from gateway.exchange import Exchange
 from gateway.flags.answering import PREFIX, Asking, Book, Said
 from gateway.flags.evaluator import Evaluator
@@ -124,27 +124,11 @@ class Tell:
         self._others = [flag for flag in flags if flag.one is None]
 
 
-class Require:
-    """Lets those pass for whom flags say what they must; to the others there is nothing here."""
-
-    __slots__ = ("_met",)
-
-    def __init__(self, met: Met) -> None:
-        self._met = met
-
-    def check(self, exchange: Exchange, now: float) -> GatewayError | None:  # noqa: ARG002 - time is no matter here
-        """See Gate."""
-        return None if self._met(exchange) else NoRoute()
-
-    async def wait(self, exchange: Exchange) -> None:
-        """Nothing here waits."""
-
-
 class FlaggedRoute(NamedTuple):
     """What a route has of flags, None where it has none of it; `said` is all that they say, for its cache."""
 
     when: Met | None
-    require: Require | None
+    require: Met | None
     tell: Tell | None
     said: Callable[[Exchange], bytes] | None
 

@@ -23,7 +23,8 @@ class Choice(NamedTuple):
 class Found(NamedTuple):
     """The route that matched, by its place in the list; or, with place -1, the methods other routes would take.
 
-    With `choices` it is not known yet (place -1, too): these match the path, in their order, and some depend on more.
+    With `choices` it is not known yet (place -1, too): these match the path, in their order, and some depend on more,
+    or may not be spoken of.
     """
 
     place: int
@@ -83,11 +84,18 @@ class Router:
     Exact paths are looked up; only patterns are tried one by one, and only those written before the exact one.
     """
 
-    __slots__ = ("_depend", "_exact", "_found", "_methods", "_patterns")
+    __slots__ = ("_depend", "_exact", "_found", "_hidden", "_methods", "_patterns")
 
-    def __init__(self, routes: Sequence[tuple[str, Sequence[str] | None]], depend: Collection[int] = ()) -> None:
-        """`depend` are the places of the routes that depend on more than these two."""
-        self._depend = frozenset(depend)
+    def __init__(
+        self,
+        routes: Sequence[tuple[str, Sequence[str] | None]],
+        depend: Collection[int] = (),
+        hidden: Collection[int] = (),
+    ) -> None:
+        """`depend` are the places of the routes that depend on more than these two, `hidden` of those whose methods
+        are not everybody's to know.
+        """
+        self._depend, self._hidden = frozenset(depend), frozenset(hidden)
         self._methods = [None if methods is None else frozenset(methods) for _, methods in routes]
         # What was found lately; bounded, and long paths are not worth remembering.
         self._found: dict[tuple[bytes, bytes], Found] = {}
@@ -115,14 +123,19 @@ class Router:
         return found
 
     @staticmethod
-    def choose(choices: Sequence[Choice], met: Callable[[int], bool]) -> Found:
-        """The first of them that takes the request, where `met` says which are there at all."""
+    def choose(
+        choices: Sequence[Choice], met: Callable[[int], bool], shows: Callable[[int], bool] = lambda _: True
+    ) -> Found:
+        """The first of them that takes the request, where `met` says which are there at all, and `shows` which of
+        these may be spoken of.
+        """
         allowed: set[str] = set()
         for place, others in choices:
             if met(place):
                 if others is None:
                     return Found(place, ())
-                allowed |= others
+                if shows(place):
+                    allowed |= others
         return Found(-1, tuple(sorted(allowed))) if allowed else NOWHERE
 
     def _find(self, path: bytes, method: bytes) -> Found:
@@ -137,7 +150,9 @@ class Router:
             else:
                 choices.append(Choice(index, methods | {"HEAD"} if "GET" in methods else methods))
         if self._depend.isdisjoint(place for place, _ in choices):
-            return self.choose(choices, lambda _: True)
+            found = self.choose(choices, lambda _: True)
+            if found.place >= 0 or self._hidden.isdisjoint(place for place, _ in choices):
+                return found
         return Found(-1, (), tuple(choices))
 
     def _candidates(self, path: bytes) -> list[int]:

@@ -81,6 +81,28 @@ def test_what_is_not_there_says_nothing_of_its_methods() -> None:
     assert Router.choose(choices, lambda _: False) is NOWHERE
 
 
+@given(
+    ROUTES,
+    st.tuples(PATHS, st.sampled_from(["GET", "HEAD", "POST", "DELETE"])),
+    st.sets(st.integers(0, 6)),
+    st.sets(st.integers(0, 6)),
+)
+def test_hidden_ones_are_chosen_as_others_are_and_not_spoken_of(
+    routes: Routes, request: tuple[str, str], hidden: set[int], shown: set[int]
+) -> None:
+    path, method = request
+    router = Router(routes, (), hidden)
+    for _ in range(2):
+        found = router.find(path.encode(), method.encode())
+        if found.choices:
+            found = Router.choose(found.choices, lambda _: True, lambda place: place not in hidden or place in shown)
+        expected = first(routes, path, method)
+        if expected.place < 0:
+            spoken = [one for place, one in enumerate(routes) if place not in hidden or place in shown]
+            expected = first(spoken, path, method)
+        assert found == expected
+
+
 @given(PATTERNS, PATHS)
 def test_a_pattern_alone(pattern: str, path: str) -> None:
     assert Pattern.compile(pattern).matches(path.encode()) is matches(pattern, path)
