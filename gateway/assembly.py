@@ -21,16 +21,16 @@ from gateway.caching import Caching
 from gateway.control import Control, shown
 from gateway.entropy import Entropy
 from gateway.errands import Errands
-from gateway.errors import GatewayError
-from gateway.exchange import Exchange
 from gateway.faults import about
 from gateway.flagged import Asking
 from gateway.flagging import Flagging
 from gateway.flags.answering import Tally
+from gateway.forwarding import Forwarding
+from gateway.journal import Journal
 from gateway.listeners.listener import Listener
 from gateway.pipeline import Pipeline, Snapshot
 from gateway.protection import Built, Protection
-from gateway.rules import request_head, response_head
+from gateway.rules import request_head
 from gateway.settings import Listener as ListenerSettings
 from gateway.settings import Settings
 from gateway.telemetry.access_log import AccessLog
@@ -40,46 +40,9 @@ from gateway.telemetry.health import Health, State
 from gateway.telemetry.log import Log
 from gateway.telemetry.loop_lag import LoopLag
 from gateway.telemetry.metrics import Metrics
-from gateway.upstreams.breaker import Breaker
 from gateway.upstreams.upstream import Upstream
 
 INGRESS, EGRESS = "ingress", "egress"
-
-#: At most one line about malformed requests in so many seconds; the rest is counted.
-_MALFORMED_LOG_INTERVAL = 10.0
-
-
-class Journal:
-    """Tells the logs and the metrics what has become of exchanges."""
-
-    def __init__(self, metrics: Metrics, log: Log, access_log: AccessLog, protection: Protection) -> None:
-        self._metrics = metrics
-        self._protection = protection
-        self._log = log
-        self._access_log = access_log
-        #: Whether access lines are written.
-        self.access = True
-
-    def finished(self, exchange: Exchange, now: float) -> None:
-        """One access line."""
-        if self.access:
-            self._access_log.write(exchange, now)
-
-    def malformed(self, exchange: Exchange, error: GatewayError, now: float) -> None:  # noqa: ARG002
-        """A count for each, a line for the first in a while: a flood of them must not become a flood of lines."""
-        self._metrics.listener(exchange.listener).malformed_request()
-        self._protection.malformed(exchange.listener, exchange.peer)
-        self._log.limited(f"malformed:{exchange.listener}", _MALFORMED_LOG_INTERVAL).warning(
-            "malformed_request",
-            listener=exchange.listener,
-            client=exchange.peer,
-            detail=error.detail,
-            correlation_id=exchange.correlation_id,
-        )
-
-    def bug(self, where: str, error: BaseException) -> None:
-        """A traceback of ours, once in a while."""
-        self._log.bug(where, error)
 
 
 @dataclass(slots=True)
@@ -105,11 +68,10 @@ class Gateway:
         self._tally = Tally()
         metrics.watch("flags", lambda: flag_families(self._tally.counts()))
         self._flagging = Flagging(health, log, os.environ)
+        self._forwarding = Forwarding(metrics, health, log)
         self._journal = Journal(metrics, log, access_log, self._protection)
         self._entropy = Entropy()
         self._lag = LoopLag(metrics.loop_lag)
-        self._upstreams: dict[str, Upstream] = {}
-        self._breakers: dict[str, Breaker] = {}
         self._running: dict[str, _Running] = {}
         self._leaving: set[asyncio.Task[bool]] = set()
         self._warming: asyncio.Task[None] | None = None
@@ -136,7 +98,6 @@ class Gateway:
         """
         sections = {INGRESS: settings.ingress, EGRESS: settings.egress}
         opened: dict[str, _Running] = {}
-        upstreams: dict[str, Upstream] = {}
         built = Built()
         async with AsyncExitStack() as undo:  # when cancelled too, by the end of the process
             sharing = await self._protection.prepare(settings.state)
@@ -145,8 +106,9 @@ class Gateway:
             undo.push_async_callback(self._caching.abandon, tier)
             keeping = await self._flagging.prepare(settings)
             undo.push_async_callback(self._flagging.abandon, keeping)
-            undo.callback(self._forget, settings, opened)
-            self._build_upstreams(settings, upstreams)
+            upstreams = self._forwarding.prepare(settings)
+            undo.callback(self._forwarding.abandon, settings)
+            undo.callback(self._forget, opened)
             asking = Asking(settings, self._flagging.registry, self._tally, self._entropy)
             for name, section in sections.items():
                 if section is not None and not self._keeps_address(name, section):
@@ -157,7 +119,8 @@ class Gateway:
         self._flagging.install(keeping, settings)
         for name, section in sections.items():
             self._swap(name, section, settings, upstreams, opened, built, asking)
-        self._keep(settings, upstreams, built, asking)
+        caps = partial(self._protection.upstream_caps, built=built, under=asking.under)
+        self._forwarding.settle(upstreams, settings, caps, asking.under)
         self._protection.install(built, sections)
         self._journal.access = settings.log.access
         self._log.configure(fmt=settings.log.format, level=settings.log.level)
@@ -195,8 +158,7 @@ class Gateway:
             task.cancel()
         if self._warming is not None:
             self._warming.cancel()
-        for upstream in self._upstreams.values():
-            await upstream.pool.close()
+        await self._forwarding.close()
         await self._caching.close()
         await self._protection.close()
         await self._control.stop()
@@ -207,12 +169,10 @@ class Gateway:
 
     # ---- inside
 
-    def _forget(self, settings: Settings, opened: dict[str, _Running]) -> None:
-        """A config could not be applied: close and forget what was opened for it."""
+    def _forget(self, opened: dict[str, _Running]) -> None:
+        """A config could not be applied: close what was opened for it."""
         for running in opened.values():
             running.listener.stop()
-        for name in settings.upstreams.keys() - self._upstreams.keys():
-            self._metrics.forget_upstream(name)
 
     def _ready(self) -> None:
         self._health.ready()
@@ -224,7 +184,7 @@ class Gateway:
 
     def _ports(self) -> Ports:
         return Ports(
-            operations.Breakers(self._breakers),
+            operations.Breakers(self._forwarding.breakers),
             operations.Limits(self._protection.limits, self._protection.caps),
             operations.Config(lambda: self.settings),
             operations.Process(self._health, lambda: self.told_to_drain()),  # noqa: PLW0108 - it is set later
@@ -237,21 +197,6 @@ class Gateway:
         """By what ingress serves now."""
         running = self._running.get(INGRESS)
         return None if running is None else (running.pipeline.snapshot, running.listener.interest)
-
-    def _build_upstreams(self, settings: Settings, upstreams: dict[str, Upstream]) -> None:
-        """Fill in new upstreams, and the old ones where address, certificates and key are the same."""
-        interest = response_head.Interest(settings.correlation.header)
-        for name, section in settings.upstreams.items():
-            before = self.settings.upstreams.get(name)
-            current = self._upstreams.get(name)
-            same = before is not None and all(
-                getattr(before, key) == getattr(section, key) for key in ("url", "tls", "api_key", "preset")
-            )
-            # Certificates are rotated under the same name.
-            if current is not None and same and section.tls.ca is None:
-                upstreams[name] = current
-            else:
-                upstreams[name] = build.upstream(name, section, interest, None, self._metrics)
 
     def _keeps_address(self, name: str, section: ListenerSettings) -> bool:
         running = self._running.get(name)
@@ -345,51 +290,7 @@ class Gateway:
         self._leaving.add(task)
         task.add_done_callback(self._leaving.discard)
 
-    def _keep(self, settings: Settings, upstreams: dict[str, Upstream], built: Built, asking: Asking) -> None:
-        """Give the upstreams that stay their settings and breakers, and let the others go."""
-        for name, upstream in upstreams.items():
-            section = settings.upstreams[name]
-            upstream.pool.reconfigure(section.pool, response_head.Interest(settings.correlation.header))
-            if section.breaker is None:
-                self._breakers.pop(name, None)
-            elif name in self._breakers:
-                self._breakers[name].reconfigure(build.rule(section.breaker), section.breaker.statuses)
-            else:
-                self._breakers[name] = build.breaker(name, section.breaker, self._breaker_moved)
-            upstream.caps = self._protection.upstream_caps(name, section, built, asking.under)
-            upstream.breaker_when = None if section.breaker is None else asking.under(section.breaker.when)
-            upstream.breaker = breaker = self._breakers.get(name)
-            part = self._metrics.upstream(name)
-            part.watch_connections(upstream.pool.states)
-            part.breaker = None if breaker is None else partial(_breaker_state, breaker)
-            self._health.part(f"upstream:{name}", partial(_breaker_health, breaker))
-        for name, upstream in self._upstreams.items():
-            if upstreams.get(name) is not upstream:
-                upstream.pool.retire()
-            if name not in upstreams:
-                self._metrics.forget_upstream(name)
-                self._health.forget(f"upstream:{name}")
-                self._breakers.pop(name, None)
-        self._upstreams = upstreams
-
-    def _breaker_moved(self, name: str, old: str, new: str) -> None:
-        self._metrics.upstream(name).transition(new.replace("-", "_"))
-        self._log.warning("breaker", upstream=name, state=new, was=old)
-
     def _config_state(self) -> tuple[State, str]:
         if self._metrics.config.ok:
             return "healthy", ""
         return "degraded", "the newest config was refused; the one before it is in use"
-
-
-def _breaker_state(breaker: Breaker) -> int:
-    return breaker.state(monotonic())
-
-
-def _breaker_health(breaker: Breaker | None) -> tuple[State, str]:
-    state = 0 if breaker is None else breaker.state(monotonic())
-    if breaker is None or state == 0:
-        return "healthy", ""
-    if breaker.held:
-        return "degraded", "the breaker is held open by hand"
-    return "degraded", "the breaker is open" if state == 2 else "the breaker is half-open"

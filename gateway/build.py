@@ -1,4 +1,4 @@
-"""From settings to the parts that serve: one upstream, one listener's snapshot. Only assembly imports this."""
+"""From settings to the parts that serve: one upstream, a listener's snapshot. For assembly and forwarding alone."""
 
 from __future__ import annotations
 

@@ -100,7 +100,7 @@ async def _left_by(visit: Visit, directory: Path) -> Counter[str]:
     """The gateway's objects that are still there when their connections are gone."""
     async with LoadOrigin(act) as origin, _gateway(directory, origin) as gateway:
         listener = gateway._running["ingress"].listener
-        pool = gateway._upstreams["app"].pool
+        pool = gateway._forwarding._upstreams["app"].pool
         assert listener._server is not None
         address = listener._server.sockets[0].getsockname()[:2]
 
