@@ -125,6 +125,7 @@ LIBRARIES: dict[str, set[str]] = {
     "pydantic_core": {"settings/types.py"},
     "redis": {"state/redis_client.py"},
     "rich": {"cli/table.py", "cli/progress.py"},
+    "shtab": {"cli/completion.py"},
     "uvloop": {"cli/run.py"},
     "watchfiles": {"lifecycle.py"},
     "yaml": {"settings/document.py"},

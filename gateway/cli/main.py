@@ -8,7 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 from importlib import import_module, metadata
 
 from gateway.settings import ConfigError
@@ -25,6 +25,7 @@ COMMANDS = {
     "cache": "see what a running gateway's cache holds and finds, purge it, warm it",
     "flags": "see and change a running gateway's feature flags, and why they say what to whom",
     "drain": "have a running gateway drain, and wait until it has",
+    "completion": "print what has a shell complete commands, options and files",
     "demo": "run the gateway in front of an example app and a stand-in AI provider",
 }
 
@@ -36,23 +37,27 @@ def _version() -> str:
         return "unknown"
 
 
+def parser(asked: Container[str]) -> argparse.ArgumentParser:
+    """What reads a command line. It knows every command's name, but the arguments of those `asked` for only."""
+    parser = argparse.ArgumentParser(prog="gateway", description="A sidecar reverse proxy.")
+    parser.add_argument("--version", action="version", version=f"gateway {_version()}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for name, purpose in COMMANDS.items():
+        command = commands.add_parser(name, help=purpose, description=purpose[0].upper() + purpose[1:] + ".")
+        if name in asked:
+            module = import_module(f"gateway.cli.{name}")
+            module.add(command)
+            command.set_defaults(main=module.main)
+    return parser
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line `argv`, the process's own by default, and return its exit code.
 
     Raises SystemExit where argparse does: 2 for wrong usage, 0 for --help.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    parser = argparse.ArgumentParser(prog="gateway", description="A sidecar reverse proxy.")
-    parser.add_argument("--version", action="version", version=f"gateway {_version()}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    asked = next((word for word in words if word in COMMANDS), None)
-    for name, purpose in COMMANDS.items():
-        command = commands.add_parser(name, help=purpose, description=purpose[0].upper() + purpose[1:] + ".")
-        if name == asked:
-            module = import_module(f"gateway.cli.{name}")
-            module.add(command)
-            command.set_defaults(main=module.main)
-    args = parser.parse_args(words)
+    args = parser([word for word in words if word in COMMANDS][:1]).parse_args(words)
     try:
         code: int = args.main(args)
         sys.stdout.flush()
