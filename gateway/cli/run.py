@@ -61,6 +61,7 @@ def _raise_descriptor_limit() -> None:
 
 async def _run(loaded: Settings, log: Log, path: str | None, app: str | None) -> None:
     metrics, health = Metrics(), Health()
+    metrics.watch("health", health.families)
     metrics.watch_dropped_lines("operational", lambda: log.dropped)
     access_log = AccessLog(sys.stdout, metrics, log, fmt=loaded.log.format)
     gateway = Gateway(loaded, log, access_log, metrics, health)

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal
+
+from gateway.telemetry.metrics import Family
 
 State = Literal["healthy", "degraded", "unhealthy"]
 Phase = Literal["starting", "ready", "draining"]
@@ -11,6 +13,7 @@ Phase = Literal["starting", "ready", "draining"]
 Check = Callable[[], tuple[State, str]]
 
 _WORST: tuple[State, ...] = ("unhealthy", "degraded", "healthy")
+_NUMBERS: dict[str, int] = {"healthy": 0, "degraded": 1, "unhealthy": 2}
 
 
 class Health:
@@ -48,6 +51,17 @@ class Health:
             states.add("degraded")
         worst: State = next((state for state in _WORST if state in states), "healthy")
         return worst, {"status": worst, "phase": self.phase, "parts": parts}
+
+
+    def families(self) -> Iterator[Family]:
+        """Each part's state, for who graphs and alerts."""
+        yield Family(
+            "gauge",
+            "gateway_health",
+            "0 healthy, 1 degraded, 2 unhealthy.",
+            ("part",),
+            [((name,), _NUMBERS[_look(check)["state"]]) for name, check in self._parts.items()],
+        )
 
 
 def _look(check: Check) -> dict[str, str]:

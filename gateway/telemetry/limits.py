@@ -39,6 +39,10 @@ class CapCounts(Protocol):
     timed_out: int
 
     @property
+    def keyed(self) -> bool:
+        """Whether each key has slots of its own, as many as `limit`."""
+
+    @property
     def in_flight(self) -> int:
         """Slots held."""
 
@@ -63,11 +67,20 @@ def of_rules(rules: Iterable[RuleCounts]) -> Iterator[Family]:
 
 
 def of_caps(caps: Iterable[CapCounts]) -> Iterator[Family]:
-    """The in-flight caps: their limits as they are now, their queues, what they let in and what not."""
+    """The in-flight caps: their limits as they are now, their queues, what they let in and what not.
+
+    One by key has no limit here: its own is each key's, and would look like that of all who are in flight.
+    """
     listed = list(caps)
     labels = ("scope", "name")
+    yield Family(
+        "gauge",
+        "gateway_in_flight_limit",
+        "The most that a cap lets in at once; an adaptive one moves it.",
+        labels,
+        [((cap.scope, cap.id), cap.limit) for cap in listed if not cap.keyed],
+    )
     for name, help_text, attribute in (
-        ("gateway_in_flight_limit", "The most that a cap lets in at once; an adaptive one moves it.", "limit"),
         ("gateway_in_flight_capped", "Exchanges that a cap has let in and that are under way.", "in_flight"),
         ("gateway_in_flight_queued", "Requests that wait for a cap.", "queued"),
     ):

@@ -74,3 +74,16 @@ def test_a_broken_check_is_told_as_such_and_hides_nothing() -> None:
         "broken": {"state": "unhealthy", "detail": "the check itself failed: KeyError"},
         "fine": {"state": "healthy", "detail": ""},
     }
+
+
+def test_each_part_is_a_number_for_who_alerts() -> None:
+    health = Health()
+    states: list[State] = ["healthy", "degraded", "unhealthy"]
+    for state in states:
+        health.part(state, lambda state=state: _part(state))  # type: ignore[misc]
+    health.part("broken", lambda: 1 / 0)  # type: ignore[arg-type, return-value]
+    health.part("gone", lambda: _part("healthy"))
+    health.forget("gone")
+    [family] = health.families()
+    assert family.labels == ("part",)
+    assert dict(family.samples) == {("healthy",): 0, ("degraded",): 1, ("unhealthy",): 2, ("broken",): 2}
