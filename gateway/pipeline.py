@@ -220,7 +220,8 @@ class Pipeline:
             error = await _wait(exchange, route.gates, exchange.waits_at) or error
         if error is None:
             if route.shelf is not None:
-                error = await route.shelf.serve(exchange)
+                if exchange.waits_at < 0 or not route.shelf.answer(exchange):
+                    error = await route.shelf.serve(exchange)
             elif route.way is not None:
                 error = await forward(exchange, route.way)
         if error is not None:

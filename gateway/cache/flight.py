@@ -64,6 +64,11 @@ class Landed(NamedTuple):
     #: Why it is not stored.
     why_not: Why | None
 
+    @property
+    def detail(self) -> str:
+        """Why it is not stored, in a word; empty where it is."""
+        return "" if self.why_not is None else self.why_not.value
+
 
 class Flight:
     """A fetch under way, and what has come of it."""

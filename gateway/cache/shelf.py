@@ -28,7 +28,7 @@ from gateway.cache.entry import Entry
 from gateway.cache.fetch import FAILURES, body_of
 from gateway.cache.flight import Landed, Reader
 from gateway.cache.landing import Terms
-from gateway.cache.ports import Counts
+from gateway.cache.ports import Counts, Store
 from gateway.errors import GatewayError, NotStored, Refused, TotalTimeout, UpstreamError
 from gateway.exchange import Exchange
 from gateway.gate import Gate
@@ -85,6 +85,7 @@ class Shelf:
         head = exchange.head
         if exchange.body.source is not None or head.upgrade:
             return False
+        entry = None
         if self._terms.keeps:
             key = self._reading.plain_key(exchange)
             if key is not None:
@@ -101,7 +102,8 @@ class Shelf:
         if head.method not in _READING:
             return False
         asked = exchange.asked = self._reading.read(exchange)
-        entry = self._commons.find(asked.key, asked.values) if self._terms.keeps else None
+        if entry is None and self._terms.keeps:
+            entry = self._commons.find(asked.key, asked.values)
         return entry is not None and self._answer_by(exchange, asked, entry) in _USABLE
 
     def _answer_by(self, exchange: Exchange, asked: Asked, entry: Entry) -> Use:
@@ -132,6 +134,7 @@ class Shelf:
         """Have the exchange answered. An error is returned only while nothing has gone to the client."""
         asked: Asked | None = exchange.asked
         exchange.asked = None
+        seen = exchange.body.source is None and exchange.head.method in _READING  # by `answer`
         if asked is None:
             read = await self._read(exchange)
             if not isinstance(read, Asked):
@@ -140,15 +143,18 @@ class Shelf:
         if asked.wanted.no_store and not asked.wanted.only_if_cached:
             return await self._go_alone(exchange, asked, "request", "request-no-store")
         for attempt in range(_TRIES):
-            outcome = await self._try(exchange, asked, attempt)
+            there = self._store if seen or attempt else self._commons
+            outcome = await self._try(exchange, asked, attempt, there)
             if not isinstance(outcome, _Again):
                 return outcome
         return await self._go_alone(exchange, asked, "uri-miss", "let-go")
 
-    async def _try(self, exchange: Exchange, asked: Asked, attempt: int) -> GatewayError | _Again | None:
-        """Look up again, which nobody counts, and take part in a flight where that does not answer."""
+    async def _try(
+        self, exchange: Exchange, asked: Asked, attempt: int, there: Commons | Store
+    ) -> GatewayError | _Again | None:
+        """Look up again, which only commons count, and take part in a flight where that does not answer."""
         missed: Forwarded = "uri-miss"
-        entry = self._store.find(asked.key, asked.values) if self._terms.keeps else None
+        entry = there.find(asked.key, asked.values) if self._terms.keeps else None
         if entry is not None:
             use = self._answer_by(exchange, asked, entry)
             if use in _USABLE or (use is Use.VALIDATE and self._rests(exchange, asked, entry)):
@@ -244,7 +250,7 @@ class Shelf:
         return (
             landed.status,
             self._commons.find(asked.key, asked.values) is not None,
-            _detail(landed),
+            landed.detail,
             b"".join(content),
         )
 
@@ -293,7 +299,7 @@ class Shelf:
             return await self._go_alone(exchange, asked, why, "cut-loose")
         self._count(exchange, reader, landed)
         stored = landed.why_not is None and self._terms.keeps
-        own = cache_status.forwarded(why, stored=stored, collapsed=not reader.leads, detail=_detail(landed))
+        own = cache_status.forwarded(why, stored=stored, collapsed=not reader.leads, detail=landed.detail)
         if asked.conditional and landed.status == 200 and answer.not_modified(exchange, landed.validators, time()):
             answer.landed_not_modified(exchange, landed, own)
             return None
@@ -392,7 +398,3 @@ class Shelf:
 def _why(entry: Entry) -> Forwarded:
     """Whether it is the stored response or the request that wants the origin asked (RFC 9211, section 2.2)."""
     return "request" if entry.fresh_until > time() else "stale"
-
-
-def _detail(landed: Landed) -> str:
-    return "" if landed.why_not is None else landed.why_not.value

@@ -52,7 +52,6 @@ class Health:
         worst: State = next((state for state in _WORST if state in states), "healthy")
         return worst, {"status": worst, "phase": self.phase, "parts": parts}
 
-
     def families(self) -> Iterator[Family]:
         """Each part's state, for who graphs and alerts."""
         yield Family(

@@ -50,3 +50,13 @@ async def test_while_the_server_is_gone_purges_wait_and_it_is_said(
     stats = await ask(gateway, "GET", "/cache")
     assert stats["purges"]["waiting"] == 1
     assert not await stored(gateway, "/kept/a")
+
+
+async def test_look_ups_count_behind_limits_that_replicas_share(
+    start: Start, origin: Origin, server: RedisServer
+) -> None:
+    ingress = {"routes": ROUTES, "rate_limit": {"limit": "100/s"}}
+    gateway = await start(ingress=ingress, state={"redis": server.url, "timeout": "500ms"})
+    assert [await stored(gateway, "/kept/a") for _ in range(3)] == [False, True, True]
+    for result, count in (("hit", 2), ("miss", 1)):
+        assert await gateway.metric("gateway_cache_look_ups_total", tier="memory", result=result) == count

@@ -124,3 +124,17 @@ async def test_an_event_stream_that_breaks_off_is_not_kept(asking: Asking) -> No
         with pytest.raises(Cut):
             await body.rest()
     await post(asking, "/asked/broken", b"same", b"anew")
+
+
+async def test_each_look_up_in_memory_counts_once(asking: Asking, cached: Gateway) -> None:
+    async def counts() -> tuple[float, ...]:
+        name = "gateway_cache_look_ups_total"
+        return tuple([await cached.metric(name, tier="memory", result=result) for result in ("hit", "miss")])
+
+    before = await counts()
+    await post(asking, "/asked/counted", b"one", b"answer to one")
+    await again(asking, "/asked/counted", b"one")
+    await asking.miss("/asked/counted")
+    await asking.hit("/asked/counted")
+    hits, misses = await counts()
+    assert (hits - before[0], misses - before[1]) == (2, 2)
