@@ -40,7 +40,9 @@ def test_the_page_has_every_metric_with_its_labels(tmp_path: Path) -> None:
 async def test_what_it_says_of_the_process_is_there_too(tmp_path: Path) -> None:
     """Those that the dashboard and the alerts go by."""
     _, text = await Scraper(_all(tmp_path)).scrape("")
-    there = {sample.name for family in parser.text_string_to_metric_families(text.decode()) for sample in family.samples}
+    there = {
+        sample.name for family in parser.text_string_to_metric_families(text.decode()) for sample in family.samples
+    }
     told = set(re.findall(r"^\| `((?:process|python)_[a-z_]+)", PAGE.read_text(), re.MULTILINE))
     assert told
     assert told <= there

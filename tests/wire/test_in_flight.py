@@ -47,7 +47,7 @@ def capped(start_once: StartOnce, listener: socket.socket) -> Gateway:
 async def in_flight(gateway: Gateway, cap: str, value: float, what: str = "capped") -> None:
     """Wait until that many hold a slot of a cap, or with `queued` wait for one."""
     scope = {"ingress//": "listener", "upstream/": "upstream"}.get(cap[:9], "route")
-    assert [key for key in await gateway.samples("gateway_in_flight_limit") if ("name", cap) in key]
+    assert [key for key in await gateway.samples("gateway_in_flight_capped") if ("name", cap) in key]
     await gateway.metric_is(value, f"gateway_in_flight_{what}", scope=scope, name=cap)
 
 
