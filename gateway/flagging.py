@@ -135,7 +135,7 @@ class Flagging:
         if registry.wrong_variables:
             self._log.warning("flag_variables_wrong", mistakes=registry.wrong_variables[:_TOLD])
         if registry.unknown_variables:
-            self._log.warning("flag_variables_unknown", variables=registry.unknown_variables[:_TOLD])
+            self._log.info("flag_variables_unknown", variables=registry.unknown_variables[:_TOLD])
         if registry.ignored:
             self._log.warning(
                 "flag_values_ignored",

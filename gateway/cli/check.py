@@ -29,7 +29,7 @@ def _check(file: str) -> int:
         for mistake in error.mistakes:
             print(mistake)
         return 1
-    for warning in settings.warnings(loaded):
+    for warning in settings.warnings(loaded) + settings.environment_warnings(loaded):
         print(f"{warning.file}:{warning.line}:{warning.column}: warning: {warning.message}")
     print(f"{file}: fine")
     return 0

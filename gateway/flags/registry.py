@@ -90,7 +90,8 @@ class Registry:
         """Go by these definitions of the config file from now on; the arguments are `definition.compiled`'s."""
         self._define, self._segments, self._hostname, self._known = define, segments, hostname, known
         self._checked = None
-        self._environment, self.wrong_variables, self.unknown_variables = layers.environment(self._variables, define)
+        self._environment, wrong, self.unknown_variables = layers.environment(self._variables, define)
+        self.wrong_variables = tuple(dict.fromkeys(message for _, message in wrong))
         self._renew()
 
     def use(self, store: Store) -> None:

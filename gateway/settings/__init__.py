@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from gateway.settings.admin import Admin
-    from gateway.settings.advice import warnings
+    from gateway.settings.advice import environment_warnings, warnings
     from gateway.settings.listener import Egress, Ingress, Limits, Listener, Route
     from gateway.settings.loader import for_app, load, loads
     from gateway.settings.mistakes import ConfigError, Mistake
@@ -45,6 +45,7 @@ __all__ = [
     "Tls",
     "Upstream",
     "Url",
+    "environment_warnings",
     "for_app",
     "json_schema",
     "load",
@@ -54,7 +55,7 @@ __all__ = [
 
 _HOMES = {
     "admin": ("Admin",),
-    "advice": ("warnings",),
+    "advice": ("environment_warnings", "warnings"),
     "listener": ("Egress", "Ingress", "Limits", "Listener", "Route"),
     "loader": ("for_app", "load", "loads"),
     "mistakes": ("ConfigError", "Mistake"),

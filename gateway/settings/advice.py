@@ -26,6 +26,11 @@ def warnings(settings: Settings) -> list[Mistake]:
     return list(settings.warnings)
 
 
+def environment_warnings(settings: Settings) -> list[Mistake]:
+    """What was found in the environment when the settings were read, in the order of what it is about."""
+    return list(settings.environment_warnings)
+
+
 def advise(settings: Settings, line: Callable[[Loc], int]) -> Advice:
     """Every warning, with the location of what it is about; `line` finds the line of a location."""
     used: set[str] = set()

@@ -6,10 +6,10 @@ Definitions are held against the rules that will evaluate them, so what is wrong
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
-from gateway.rules.flags import request_field
+from gateway.rules.flags import layers, request_field
 from gateway.rules.flags.definition import compiled
 from gateway.rules.flags.layers import variable
 from gateway.settings.flag_forms import definition, plain
@@ -188,6 +188,20 @@ def advise(flags: Flags, listeners: dict[str, Listener | None]) -> Found:
         yield ("flags", "override"), "nobody can force a flag: override needs from, token or both"
     if flags.ofrep is None:
         yield from _nobody(flags)
+
+
+def advise_environment(flags: Flags, variables: Mapping[str, str]) -> Found:
+    """What variables say of flags that cannot be, and those that are nearly called as one is.
+
+    Others that begin as these do may be another program's.
+    """
+    found = layers.environment(variables, flags.define)
+    for flag, message in found.wrong:
+        yield ("flags", "define", flag), f"the environment's {message}"
+    for name in found.unknown:
+        near = layers.nearest(name, flags.define)
+        if near is not None:
+            yield ("flags", "define"), f"the environment's {name} is about no flag; did you mean {near}?"
 
 
 def _nobody(flags: Flags) -> Found:

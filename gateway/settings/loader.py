@@ -19,6 +19,7 @@ from gateway.settings.display import variables
 from gateway.settings.document import LARGEST, Scalar, Unreadable, compose, decode
 from gateway.settings.explain import explain
 from gateway.settings.fill import Filler
+from gateway.settings.flag_checks import Found, advise_environment
 from gateway.settings.listener import Ingress, Route
 from gateway.settings.mistakes import ConfigError, Mistake
 from gateway.settings.reading import Reading
@@ -69,9 +70,12 @@ def loads(text: str, name: str, env: Mapping[str, str]) -> Settings:
         raise ConfigError(mistakes) from None
     if mistakes:
         raise ConfigError(mistakes)
-    advice = advise(settings, lambda loc: reading.key_place(loc)[0])
-    found = [Mistake(name, *reading.key_place(loc), message) for loc, message in advice]
-    return settings.noted(found, variables(data))
+
+    def placed(advice: Found) -> list[Mistake]:
+        return [Mistake(name, *reading.key_place(loc), message) for loc, message in advice]
+
+    of_file = placed(advise(settings, lambda loc: reading.key_place(loc)[0]))
+    return settings.noted(of_file, placed(advise_environment(settings.flags, env)), variables(data))
 
 
 def _with_app(settings: Settings, path: str, url: str) -> Settings:

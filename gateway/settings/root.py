@@ -76,6 +76,7 @@ class Settings(Section):
     """Feature flags."""
 
     _warnings: tuple[Mistake, ...] = PrivateAttr(default=())
+    _environment_warnings: tuple[Mistake, ...] = PrivateAttr(default=())
     #: What `display.variables` found in the file.
     _variables: Any = PrivateAttr(default=None)
 
@@ -84,10 +85,16 @@ class Settings(Section):
         """What is allowed but probably not meant, in the file's order."""
         return self._warnings
 
-    def noted(self, warnings: Iterable[Mistake], variables: Any) -> Settings:
-        """The same with these warnings and with what was filled in."""
+    @property
+    def environment_warnings(self) -> tuple[Mistake, ...]:
+        """The same of variables about what the file defines; the place is what they are about."""
+        return self._environment_warnings
+
+    def noted(self, warnings: Iterable[Mistake], of_environment: Iterable[Mistake], variables: Any) -> Settings:
+        """The same with these warnings, of the file and of the environment, and with what was filled in."""
         copy = self.model_copy()
         copy._warnings, copy._variables = tuple(sorted(set(warnings))), variables  # noqa: SLF001  (our own)
+        copy._environment_warnings = tuple(sorted(set(of_environment)))  # noqa: SLF001
         return copy
 
     def displayed(self) -> dict[str, Any]:

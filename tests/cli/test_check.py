@@ -57,6 +57,27 @@ def test_all_files_are_checked_and_the_worst_counts(capsys: pytest.CaptureFixtur
     assert out.count("fine.yaml: fine") == 2
 
 
+def test_variables_about_flags(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Those that are about one and say nothing, without the value; another program's are no matter."""
+    (folder / "flags.yaml").write_text(FINE + "flags:\n  define:\n    NEW_UI: true\n    OTHER: false\n")
+    variables = {
+        "FEATURE_NEW_UI": "hunter2", "ROLLOUT_OTHER": "1000", "FEATURE_OTHER": "true", "FEATURE_NEW_IU": "true",
+        "FEATURE_STORE_URL": "x", "ROLLOUT_WAVE": "3",
+    }  # fmt: skip
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    assert main(["check", "flags.yaml", "fine.yaml"]) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "flags.yaml:6:3: warning: the environment's FEATURE_NEW_IU is about no flag; did you mean FEATURE_NEW_UI?",
+        "flags.yaml:7:5: warning: the environment's FEATURE_NEW_UI: true or false is wanted",
+        "flags.yaml:8:5: warning: the environment's ROLLOUT_OTHER: a share of 0 to 100 % is wanted",
+        "flags.yaml: fine",
+        "fine.yaml: fine",
+    ]
+
+
 def test_variables_come_from_the_environment(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (folder / "var.yaml").write_text(FINE.replace("http://127.0.0.1:3000", '"http://${GATEWAY_TEST_APP_HOST}:3000"'))
     monkeypatch.delenv("GATEWAY_TEST_APP_HOST", raising=False)

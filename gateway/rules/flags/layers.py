@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any, NamedTuple
 
 from gateway.rules.flags.bucket import share
-from gateway.rules.flags.compiling import shown
 
 #: A definition's keys and their values.
 Value = Mapping[str, Any]
@@ -19,14 +19,19 @@ Value = Mapping[str, Any]
 _ENABLED, _SHARE = "FEATURE_", "ROLLOUT_"
 _ON = frozenset({"1", "true", "on", "yes", "enabled"})
 _OFF = frozenset({"0", "false", "off", "no", "disabled"})
+#: How like a name must be to one that it is taken for a slip of: difflib's ratio.
+_ALIKE = 0.75
 _NOT_IN_VARIABLES = re.compile("[^A-Z0-9_]")
 
 
 class Environment(NamedTuple):
-    """What environment variables say of flags, what is wrong with them, and those that no flag is called by."""
+    """What environment variables say of flags, what is wrong with them, and those that no flag is called by.
+
+    What is wrong is said of a flag, and without the value: it may have been meant for another program.
+    """
 
     values: Mapping[str, Value]
-    wrong: tuple[str, ...] = ()
+    wrong: tuple[tuple[str, str], ...] = ()
     unknown: tuple[str, ...] = ()
 
 
@@ -70,7 +75,7 @@ def variable(flag: str) -> str:
 def environment(variables: Mapping[str, str], flags: Iterable[str]) -> Environment:
     """What FEATURE_NAME (whether it is enabled) and ROLLOUT_NAME (its share) say. An empty one says nothing."""
     values: dict[str, dict[str, Any]] = {}
-    wrong: list[str] = []
+    wrong: list[tuple[str, str]] = []
     named: set[str] = set()
     for flag in flags:
         name = variable(flag)
@@ -79,11 +84,19 @@ def environment(variables: Mapping[str, str], flags: Iterable[str]) -> Environme
         if enabled.lower() in _ON | _OFF:
             values.setdefault(flag, {})["enabled"] = enabled.lower() in _ON
         elif enabled:
-            wrong.append(f"{_ENABLED}{name}: true or false is wanted, not {shown(enabled)}")
+            wrong.append((flag, f"{_ENABLED}{name}: true or false is wanted"))
         part = variables.get(_SHARE + name, "").strip()
         if part and share(part) is None:
-            wrong.append(f"{_SHARE}{name}: a share of 0 to 100 % is wanted, not {shown(part)}")
+            wrong.append((flag, f"{_SHARE}{name}: a share of 0 to 100 % is wanted"))
         elif part:
             values.setdefault(flag, {})["rollout"] = part
     unknown = sorted(one for one in variables if one.startswith((_ENABLED, _SHARE)) and one not in named)
-    return Environment(values, tuple(dict.fromkeys(wrong)), tuple(unknown))
+    return Environment(values, tuple(wrong), tuple(unknown))
+
+
+def nearest(unknown: str, flags: Iterable[str]) -> str | None:
+    """The variable that one which no flag is called by was perhaps meant to be; None where none is like it."""
+    kind = next(one for one in (_ENABLED, _SHARE) if unknown.startswith(one))
+    names = [variable(flag) for flag in flags]
+    near = get_close_matches(unknown.removeprefix(kind), names, 1, _ALIKE)
+    return kind + near[0] if near else None

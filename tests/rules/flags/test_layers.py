@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.rules.flags.definition import KEYS, compiled
-from gateway.rules.flags.layers import as_value, environment, merged, patched, variable
+from gateway.rules.flags.layers import as_value, environment, merged, nearest, patched, variable
 
 values = st.dictionaries(st.sampled_from("abcd"), st.none() | st.integers(0, 3))
 
@@ -92,10 +92,21 @@ def test_what_is_wrong_is_said_and_says_nothing() -> None:
     found = environment({"FEATURE_A": "maybe", "ROLLOUT_A": "101", "FEATURE_AA": "true", "ROLLOUT_X": "1"}, ["A"])
     assert found.values == {}
     assert found.wrong == (
-        "FEATURE_A: true or false is wanted, not 'maybe'",
-        "ROLLOUT_A: a share of 0 to 100 % is wanted, not '101'",
+        ("A", "FEATURE_A: true or false is wanted"),
+        ("A", "ROLLOUT_A: a share of 0 to 100 % is wanted"),
     )
     assert found.unknown == ("FEATURE_AA", "ROLLOUT_X")
+
+
+@pytest.mark.parametrize(
+    ("name", "near"),
+    [
+        ("FEATURE_NEW_SAERCH", "FEATURE_NEW_SEARCH"), ("ROLLOUT_NEW-SEARCH", "ROLLOUT_NEW_SEARCH"),
+        ("FEATURE_FLAGS_URL", None), ("FEATURE_", None), ("ROLLOUT_STRATEGY", None),
+    ],
+)  # fmt: skip
+def test_what_an_unknown_variable_was_meant_to_be(name: str, near: str | None) -> None:
+    assert nearest(name, ["new-search", "UPLOADS"]) == near
 
 
 @given(st.dictionaries(st.sampled_from(["FEATURE_A", "ROLLOUT_A"]), st.text(max_size=6)))
