@@ -1,8 +1,8 @@
 """Settings to a running gateway: the only place that knows every part, imported by the command line alone.
 
-`start` brings everything up, `apply` swaps a new config in between two requests, `drain` ends it. What belongs to
-a name (a breaker's state, a route's counts, an upstream's connections where its address is the same) outlives a
-reload.
+`start` brings everything up, `apply` swaps a new config in between two requests, `drain_ingress` and then `end` end
+it. What belongs to a name (a breaker's state, a route's counts, an upstream's connections where its address is the
+same) outlives a reload.
 """
 
 from __future__ import annotations
@@ -73,7 +73,9 @@ class Gateway:
         self._entropy = Entropy()
         self._lag = LoopLag(metrics.loop_lag)
         self._running: dict[str, _Running] = {}
-        self._leaving: set[asyncio.Task[bool]] = set()
+        #: Listeners that a reload has replaced, as they finish what they have.
+        self._leaving: dict[asyncio.Task[bool], str] = {}
+        self._drained = False
         self._warming: asyncio.Task[None] | None = None
         #: Called when the admin API is told to drain.
         self.told_to_drain: Callable[[], None] = lambda: None
@@ -140,20 +142,24 @@ class Gateway:
         if INGRESS in self._running:
             self._running[INGRESS].listener.draining = True
 
-    async def drain(self, within: float) -> bool:
-        """End within so many seconds: ingress first, then egress, which the app may need until its last answer.
+    @property
+    def has_egress(self) -> bool:
+        """Whether there is an egress, which the app may go on to use when ingress has drained."""
+        return EGRESS in self._running
 
-        True when nothing had to be cut.
+    async def drain_ingress(self, deadline: float) -> bool:
+        """Ingress takes no more, and finishes what it has; what it has not by `deadline` (the loop's time) is cut.
+
+        True when nothing was. Egress goes on: what ingress finishes may need it until its last answer.
         """
-        loop = asyncio.get_running_loop()
-        deadline = loop.time() + within
-        clean = True
-        for name in (INGRESS, EGRESS):
-            running = self._running.pop(name, None)
-            if running is not None:
-                running.listener.draining = True
-                running.listener.stop_accepting()
-                clean &= await running.listener.drain(deadline)
+        clean = await self._finish(INGRESS, deadline)
+        self._drained = True
+        self._log.info("drained", clean=clean)
+        return clean
+
+    async def end(self, deadline: float) -> bool:
+        """The same for egress, and then the end of everything."""
+        clean = await self._finish(EGRESS, deadline)
         for task in list(self._leaving):
             task.cancel()
         if self._warming is not None:
@@ -187,7 +193,7 @@ class Gateway:
             operations.Breakers(self._forwarding.breakers),
             operations.Limits(self._protection.limits, self._protection.caps),
             operations.Config(lambda: self.settings),
-            operations.Process(self._health, lambda: self.told_to_drain()),  # noqa: PLW0108 - it is set later
+            operations.Process(self._health, lambda: self.told_to_drain(), self._standing),  # noqa: PLW0108 - it is set later
             operations.Events(self._protection.events, self._log),
             self._caching.operations(lambda: self.settings),
             self._flagging.operations(lambda: self.settings, self._entropy.take),
@@ -287,8 +293,27 @@ class Gateway:
         listener.draining = True
         listener.stop_accepting()
         task = asyncio.get_running_loop().create_task(listener.drain(monotonic() + timeout))
-        self._leaving.add(task)
-        task.add_done_callback(self._leaving.discard)
+        self._leaving[task] = listener.name
+        task.add_done_callback(self._leaving.pop)
+
+    async def _finish(self, name: str, deadline: float) -> bool:
+        """Have a listener, and those before it that a reload has replaced, finish by `deadline`, or be cut."""
+        clean = True
+        running = self._running.get(name)
+        if running is not None:
+            running.listener.draining = True
+            running.listener.stop_accepting()
+            clean = await running.listener.drain(deadline)
+            del self._running[name]
+        leaving = [task for task, of in self._leaving.items() if of == name]
+        if leaving:
+            _, late = await asyncio.wait(leaving, timeout=max(deadline - asyncio.get_running_loop().time(), 0))
+            clean &= not late
+        return clean
+
+    def _standing(self) -> operations.Standing:
+        under_way = {name: running.listener.in_flight() for name, running in self._running.items()}
+        return operations.Standing(self._drained, under_way)
 
     def _config_state(self) -> tuple[State, str]:
         if self._metrics.config.ok:

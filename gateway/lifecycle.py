@@ -1,7 +1,13 @@
 """A process's life round a gateway: signals, the config file's changes, draining, the end.
 
-SIGTERM drains with the delay, SIGINT without; either of them again changes nothing, but SIGINT ends the delay.
-SIGHUP, or the file's content changing, reads the config again.
+    SIGTERM ──> not ready, all served ── drain.delay ──> ingress finishes ──> egress finishes ──> the end
+    the admin API ──> the same, but egress, where there is one, goes on until SIGTERM or SIGINT
+
+SIGINT is SIGTERM without the delay; either of them again changes nothing, but SIGINT ends the delay. SIGHUP, or the
+file's content changing, reads the config again.
+
+What may use egress is what ingress has under way, so egress stays for as long. By the admin API a preStop hook asks:
+the app's container ends then, this one after it, and the app may call out to its last moment.
 """
 
 from __future__ import annotations
@@ -11,6 +17,7 @@ import hashlib
 import signal
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import watchfiles
@@ -27,6 +34,10 @@ _LOOK_ANYWAY = 1
 #: A watch that has failed (the directory is gone, say) is begun again after so many seconds.
 _WATCH_AGAIN = 10
 
+#: How long a process that is to end shows that it has drained, in seconds: where `gateway drain` was run beside it in
+#: its container, it must have ended by itself before the first process takes it along.
+_SEEN = 1.5
+
 #: At most so many of a wrong config's mistakes go into its log line.
 _MISTAKES_SHOWN = 20
 
@@ -42,24 +53,27 @@ class Lifecycle:
         self._metrics = metrics
         self._path = path
         self._read = read
+        #: Whether a signal has come, and whether ingress is to drain, by whoever's word.
         self._stop = asyncio.Event()
+        self._drain = asyncio.Event()
         self._hurry = asyncio.Event()
+        self._stopped_at = 0.0
         self._reload = asyncio.Event()
         self._seen = _digest(path)
 
     async def run(self) -> None:
         """Serve until told to stop, then drain. Raises OSError when an address cannot be had at the start."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGTERM, self._stop.set)
+        loop.add_signal_handler(signal.SIGTERM, self._terminate)
         loop.add_signal_handler(signal.SIGINT, self._interrupt)
         loop.add_signal_handler(signal.SIGHUP, self._reload.set)
-        self._gateway.told_to_drain = self._stop.set
+        self._gateway.told_to_drain = self._drain.set
         await self._gateway.start()
         tasks = [loop.create_task(self._reloads())]
         if self._path is not None:
             tasks.append(loop.create_task(self._watch(Path(self._path))))
         try:
-            await self._stop.wait()
+            await self._drain.wait()
         finally:
             # A reload that ended later would bring back what the draining has ended.
             for task in tasks:
@@ -67,26 +81,35 @@ class Lifecycle:
             await asyncio.gather(*tasks, return_exceptions=True)
         await self._end()
 
+    def _terminate(self) -> None:
+        if not self._stop.is_set():
+            self._stopped_at = asyncio.get_running_loop().time()
+        self._stop.set()
+        self._drain.set()
+
     def _interrupt(self) -> None:
         self._hurry.set()
-        self._stop.set()
+        self._terminate()
 
     async def _end(self) -> None:
-        self._gateway.begin_draining()
-        drain = self._gateway.settings.drain
-        try:
-            async with asyncio.timeout(drain.delay):
-                await self._hurry.wait()
-        except TimeoutError:
-            pass
-        await self._gateway.drain(drain.timeout)
+        gateway, loop = self._gateway, asyncio.get_running_loop()
+        drain = gateway.settings.drain
+        gateway.begin_draining()
+        await _wait(self._hurry, drain.delay)
+        deadline = loop.time() + drain.timeout
+        await gateway.drain_ingress(deadline)
+        if gateway.has_egress:
+            await self._stop.wait()
+        else:
+            await _wait(self._stop, _SEEN)
+        await gateway.end(max(deadline, self._stopped_at + drain.timeout))
 
     async def _reloads(self) -> None:
         """One reload at a time, however many are asked for meanwhile."""
         while True:
             await self._reload.wait()
             self._reload.clear()
-            if self._stop.is_set():
+            if self._drain.is_set():
                 return
             if self._read is None:
                 self._log.info("reload_ignored", reason="there is no config file")
@@ -130,6 +153,13 @@ class Lifecycle:
             except (OSError, RuntimeError) as error:
                 self._log.limited("watch", 300.0).warning("config_not_watched", error=str(error))
             await asyncio.sleep(_WATCH_AGAIN)
+
+
+async def _wait(event: asyncio.Event, seconds: float) -> None:
+    """Wait for it, but not longer."""
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 def _digest(path: str | None) -> bytes | None:

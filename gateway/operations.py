@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
-from typing import Any, Literal, TypeVar, cast
+from typing import Any, Literal, NamedTuple, TypeVar, cast
 
 from gateway.admin import ports
 from gateway.policies.in_flight import Caps, InFlightCap
@@ -145,18 +145,35 @@ class Config:
         return self._settings().displayed()
 
 
+class Standing(NamedTuple):
+    """How far a drain is: whether ingress has, and how many exchanges are under way, by listener."""
+
+    drained: bool
+    in_flight: dict[str, int]
+
+
 class Process:
     """The process's phase, and what begins its end; `stop` is called once."""
 
-    def __init__(self, health: Health, stop: Callable[[], None]) -> None:
+    def __init__(self, health: Health, stop: Callable[[], None], standing: Callable[[], Standing]) -> None:
         self._health = health
         self._stop = stop
+        self._standing = standing
         self._stopping = False
 
     @property
     def phase(self) -> str:
         """See ports. It drains from the moment on at which it was told to."""
         return "draining" if self._stopping else self._health.phase
+
+    @property
+    def drained(self) -> bool:
+        """See ports."""
+        return self._standing().drained
+
+    def in_flight(self) -> dict[str, int]:
+        """See ports."""
+        return self._standing().in_flight
 
     def drain(self) -> None:
         """See ports."""

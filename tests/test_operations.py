@@ -53,6 +53,7 @@ class Parts:
         self.rates = RateLimits(self.buckets, MemoryBuckets(), clock=lambda: NOW)
         self.caps = Caps()
         self.stopped = 0
+        self.standing = operations.Standing(drained=False, in_flight={"ingress": 3, "egress": 1})
         self.settings: Settings = loads(CONFIG, "f.yaml", {})
         security = SecurityEvents(log)
         self.listener = AdminListener(
@@ -60,7 +61,7 @@ class Parts:
                 operations.Breakers(self.breakers, lambda: NOW),
                 operations.Limits(self.rates, self.caps),
                 operations.Config(lambda: self.settings),
-                operations.Process(self.health, self._stop),
+                operations.Process(self.health, self._stop, lambda: self.standing),
                 operations.Events(security, log),
             ),
             "127.0.0.1",
@@ -222,7 +223,10 @@ async def test_draining_begins_once_and_is_seen_however_it_began(parts: Parts) -
     for _ in range(2):
         assert (await parts.ask("POST", "/drain")).json["phase"] == "draining"
     assert parts.stopped == 1
-    other = operations.Process(parts.health, lambda: None)
+    assert (await parts.get("/drain"))["in_flight"] == {"ingress": 3, "egress": 1}
+    parts.standing = operations.Standing(drained=True, in_flight={})
+    assert (await parts.get("/drain"))["drained"]
+    other = operations.Process(parts.health, lambda: None, lambda: parts.standing)
     parts.health.draining()
     assert other.phase == "draining"
 

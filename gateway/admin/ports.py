@@ -321,8 +321,15 @@ class Process(Protocol):
     def phase(self) -> str:
         """`starting`, `ready` or `draining`."""
 
+    @property
+    def drained(self) -> bool:
+        """Whether ingress has answered its last request: nobody need wait for the drain any longer."""
+
+    def in_flight(self) -> dict[str, int]:
+        """How many exchanges are under way, by listener."""
+
     def drain(self) -> None:
-        """Begin the end, as SIGTERM does; again changes nothing."""
+        """Have ingress drain; egress, where there is one, goes on until a signal ends it. Again changes nothing."""
 
 
 class Events(Protocol):

@@ -16,21 +16,28 @@ def operations(config: ports.Config, process: ports.Process) -> list[Operation]:
     async def shown(_: Call) -> Answer:
         return Answer({"config": config.shown()})
 
-    async def phase(_: Call) -> Answer:
-        return Answer({"phase": process.phase, "instance": instance})
+    async def standing(_: Call) -> Answer:
+        return Answer(
+            {
+                "phase": process.phase,
+                "drained": process.drained,
+                "in_flight": process.in_flight(),
+                "instance": instance,
+            }
+        )
 
     async def drain(call: Call) -> Answer:
         process.drain()
-        return await phase(call)
+        return await standing(call)
 
     return [
         Operation("getConfig", "GET", "/config", "The config in force, every secret hidden", "Config", shown),
-        Operation("getDrain", "GET", "/drain", "Whether the gateway drains", "Drain", phase),
+        Operation("getDrain", "GET", "/drain", "Whether the gateway drains, and how far it is", "Drain", standing),
         Operation(
             "drain",
             "POST",
             "/drain",
-            "Begin to drain, as SIGTERM does; again changes nothing",
+            "Have ingress drain; egress goes on until SIGTERM. Again changes nothing",
             "Drain",
             drain,
             status=202,

@@ -348,8 +348,14 @@ COMPONENTS: dict[str, Any] = {
     "FlagDraw": _FLAG_DRAW,
     "Config": _object("The config in force.", config={"type": "object"}),
     "Drain": _object(
-        "Whether the gateway drains.",
+        "Whether the gateway drains, and how far it is.",
         phase={"type": "string", "enum": ["starting", "ready", "draining"]},
+        drained=_said(_FLAG, "Ingress has answered its last request."),
+        in_flight={
+            "type": "object",
+            "description": "Exchanges under way, by listener.",
+            "additionalProperties": _COUNT,
+        },
         instance=_said(_TEXT, "Another one for each process."),
     ),
     "Problem": _PROBLEM,

@@ -1,8 +1,9 @@
-"""A bar for what takes a while."""
+"""A bar, or a line, for what takes a while."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
@@ -27,6 +28,17 @@ def show_progress(title: str, standings: Iterable[Mapping[str, Any]]) -> None:
                 completed=standing["done"] + standing["failed"],
                 left=_left(standing),
             )
+
+
+@contextmanager
+def show_waiting() -> Iterator[Callable[[str], None]]:
+    """What shows the text that it is called with, until another one; on standard error, where that is a terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield lambda _: None
+        return
+    with console.status("") as status:
+        yield status.update
 
 
 def _left(standing: Mapping[str, Any]) -> str:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 from gateway import sockets
 from gateway.exchange import Exchange
-from gateway.listeners.client_connection import CLOSING, ClientConnection
+from gateway.listeners.client_connection import CLOSING, SERVING, TUNNEL, ClientConnection
 from gateway.rules.request_head import Interest
 
 #: How often connections are looked at, in seconds: at least four times in the shortest limit.
@@ -144,6 +144,10 @@ class Listener:
             except Exception as bug:  # noqa: BLE001 - one connection's trouble must not be that of the others
                 self.log_bug("arrival", bug)
                 connection.cut()
+
+    def in_flight(self) -> int:
+        """How many exchanges are under way."""
+        return sum(connection.phase in (SERVING, TUNNEL) for connection in self.connections)
 
     def closed(self, connection: ClientConnection) -> None:
         """A client's connection is gone."""

@@ -160,6 +160,11 @@ class MemoryConfig:
 class MemoryProcess:
     def __init__(self) -> None:
         self.phase = "ready"
+        self.drained = False
+        self.under_way = {"ingress": 2, "egress": 1}
+
+    def in_flight(self) -> dict[str, int]:
+        return self.under_way
 
     def drain(self) -> None:
         self.phase = "draining"

@@ -190,10 +190,17 @@ async def test_the_config_is_shown(running: Running) -> None:
 
 async def test_draining_begins_once(running: Running) -> None:
     before = await running.get(f"{API}/drain")
-    assert before["phase"] == "ready"
+    assert before == {
+        "phase": "ready",
+        "drained": False,
+        "in_flight": {"ingress": 2, "egress": 1},
+        "instance": before["instance"],
+    }
     for _ in range(2):
         said = await running.ask("POST", f"{API}/drain")
         assert (said.status, said.json) == (202, {**before, "phase": "draining"})
+    running.insides.process.drained = True
+    assert (await running.get(f"{API}/drain"))["drained"]
 
 
 async def test_each_process_has_its_own_name(running: Running, guarded: Running) -> None:

@@ -146,6 +146,8 @@ async def _gateway(directory: Path, origin: Origin) -> AsyncIterator[Gateway]:
         try:
             yield gateway
         finally:
-            await gateway.drain(1)
+            deadline = asyncio.get_running_loop().time() + 1
+            await gateway.drain_ingress(deadline)
+            await gateway.end(deadline)
             lines.close()
             log.close()

@@ -154,7 +154,8 @@ async def test_no_token_no_other_interface(tmp_path: Any, origin: Origin) -> Non
 
 
 async def test_drain_waits_for_what_is_in_flight(start: Start, origin: Origin) -> None:
-    gateway = await start(drain={"delay": "200ms", "timeout": "10s"})
+    """And without an egress the process then ends by itself, but not before who waits has seen it."""
+    gateway = await start(drain={"delay": "200ms", "timeout": "10s"}, egress=False)
     origin.hold()
     async with await Client.connect(gateway.ingress) as client:
         client.ask("GET", "/")
@@ -162,11 +163,14 @@ async def test_drain_waits_for_what_is_in_flight(start: Start, origin: Origin) -
         draining = asyncio.create_task(command(gateway, "drain"))
         await gateway.event(event="draining")
         assert (await gateway.get("/readyz")).status == 503
-        assert (await ask(gateway, "GET", "/drain"))["phase"] == "draining"
+        standing = await ask(gateway, "GET", "/drain")
+        assert (standing["phase"], standing["drained"], standing["in_flight"]) == ("draining", False, {"ingress": 1})
         await asyncio.sleep(0.3)
         assert not draining.done()
         upstream.send(ok(b"at last"))
         assert (await client.response()).body == b"at last"
         code, said = await draining
     assert (code, said[:11]) == (0, "drained in ")
+    assert gateway.alive
+    assert (await ask(gateway, "GET", "/drain"))["drained"]
     assert await gateway.wait() == 0
