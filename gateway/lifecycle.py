@@ -74,6 +74,7 @@ class Lifecycle:
             tasks.append(loop.create_task(self._watch(Path(self._path))))
         try:
             await self._drain.wait()
+            self._gateway.begin_draining()
         finally:
             # A reload that ended later would bring back what the draining has ended.
             for task in tasks:
@@ -94,7 +95,6 @@ class Lifecycle:
     async def _end(self) -> None:
         gateway, loop = self._gateway, asyncio.get_running_loop()
         drain = gateway.settings.drain
-        gateway.begin_draining()
         await _wait(self._hurry, drain.delay)
         deadline = loop.time() + drain.timeout
         await gateway.drain_ingress(deadline)
