@@ -14,7 +14,6 @@ from gateway.flags.registry import Registry
 from gateway.flags.request_context import Reading, Sources
 from gateway.gate import Met
 from gateway.policies import flags, require
-from gateway.rules.flags.definition import compiled
 from gateway.rules.flags.forced import Forced
 from gateway.settings import Listener, Route, Settings
 from gateway.settings.wanted import Wanted
@@ -44,8 +43,7 @@ class Asking:
         defined = self._flags
         if not defined.in_use:
             return frozenset()
-        own = compiled(defined.define, defined.segments, known=defined.context.known)
-        found = self._sources.fields(own.fields | self._registry.current.fields)
+        found = self._sources.fields(self._registry.read | self._registry.current.fields)
         return found if self._forced is None else found | {self._forced.name}
 
     def under(self, wanted: Sequence[Wanted]) -> Met | None:

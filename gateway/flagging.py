@@ -51,7 +51,7 @@ class Flagging:
         """`variables` are the environment's."""
         self._health = health
         self._log = log
-        self.registry = Registry(variables)
+        self.registry = Registry(variables, log.bug)
         self.registry.on_change.append(self._changed)
         self._keeping = _Keeping(False, State(), None, MemoryStore())
         #: The times of the changes that were told of, by flag; None while a config is put in place.
@@ -61,8 +61,15 @@ class Flagging:
 
     async def prepare(self, settings: Settings) -> _Keeping:
         """Read what is kept by a new config, where that is elsewhere. Raises OSError as Protection.prepare."""
-        if self._keeping.same(settings):
-            return self._keeping
+        made = self._keeping if self._keeping.same(settings) else await self._begun(settings)
+        try:
+            await self.registry.prepare(*self._defined(settings), made.store)
+        except BaseException:
+            await self.abandon(made)
+            raise
+        return made
+
+    async def _begun(self, settings: Settings) -> _Keeping:
         flags, state = settings.flags, settings.state
         made = _Keeping(flags.in_use, state, flags.store, MemoryStore())
         if flags.in_use and state.redis is not None:
@@ -84,8 +91,7 @@ class Flagging:
         self._told = None
         if made is not self._keeping:
             self.registry.use(made.store)
-        flags = settings.flags
-        self.registry.configure(flags.define, flags.segments, socket.gethostname(), flags.context.known)
+        self.registry.configure(*self._defined(settings))
         self._told = {one.name: one.changed.when for one in self.registry.all() if one.changed is not None}
         self._warn()
 
@@ -107,11 +113,20 @@ class Flagging:
 
     async def close(self) -> None:
         """End everything that runs."""
+        await self.registry.close()
         await self._keeping.store.close()
 
     def operations(self, settings: Callable[[], Settings], random: Callable[[int], bytes]) -> Operations:
         """Flags as the admin API asks for them."""
         return Operations(self.registry, lambda: here(settings()), random)
+
+    @staticmethod
+    def _defined(
+        settings: Settings,
+    ) -> tuple[Mapping[str, object], Mapping[str, object], str, Callable[[str], bool]]:
+        """A config's flags, and what they stand on."""
+        flags = settings.flags
+        return flags.define, flags.segments, socket.gethostname(), flags.context.known
 
     # ---- what is told
 

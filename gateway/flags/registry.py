@@ -1,23 +1,27 @@
 """The flags in force: the config file's, under the environment's, under what was changed at run time.
 
-`current` is read on the hot path and replaced whole. It is compiled anew when the config or a live value changes. A
-change is compiled with all that is in force before it is kept, so none that is wrong ever is; what was right when it
-was kept and is wrong by a later config (it names a segment that is gone) is left out, and said.
+`current` is read on the hot path and replaced whole. Of it, what a change touches is compiled anew, so that one of a
+thousand flags holds up nothing; where much changes together, that is done in slices beforehand. A change is compiled
+with all that is in force before it is kept, so none that is wrong ever is; what was right when it was kept and is
+wrong by a later config (it names a segment that is gone) is left out, and said.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
 from typing import NamedTuple
 
+from gateway.background import Background, Bug
 from gateway.flags.codec import unsuitable
 from gateway.flags.memory_store import MemoryStore
 from gateway.flags.merging import NOTHING, nobody
 from gateway.flags.ports import MOST_FLAGS, Change, NoSuchFlag, State, Store, WrongChange
+from gateway.flags.slices import in_slices
 from gateway.rules.flags import layers
-from gateway.rules.flags.compiling import Place, Wrong
-from gateway.rules.flags.definition import compiled
+from gateway.rules.flags.compiling import Place, Steps, Wrong, at_once, same
+from gateway.rules.flags.definition import compiling
 from gateway.rules.flags.flag_set import FlagSet
 from gateway.rules.flags.layers import Value
 from gateway.state.ports import Unavailable
@@ -26,11 +30,15 @@ from gateway.state.ports import Unavailable
 LONGEST_WHO, LONGEST_WHY = 100, 500
 #: Tries for one change while others change flags too.
 _TRIES = 8
+#: Flags that are compiled at once when a store has learned of so many changes; more are compiled in slices.
+_AT_ONCE = 50
 
 #: Is told the flags whose values are others now. It must not raise.
 Changed = Callable[[frozenset[str]], None]
 #: A live value from the one before.
 _Make = Callable[[Value | None], Value | None]
+#: Of each flag, its live value and what all layers come to with it.
+_Layered = Mapping[str, tuple[Value | None, object]]
 
 
 class Shown(NamedTuple):
@@ -51,9 +59,9 @@ class Shown(NamedTuple):
 class Registry:
     """All flags of a process. `current` is empty until `configure`."""
 
-    def __init__(self, variables: Mapping[str, str]) -> None:
+    def __init__(self, variables: Mapping[str, str], bug: Bug = lambda _where, _error: None) -> None:
         """`variables` are the environment's; of them FEATURE_NAME and ROLLOUT_NAME count."""
-        #: What evaluates; each one is another object.
+        #: What evaluates; one that says something else is another object.
         self.current = FlagSet({})
         #: Grows with each `current`.
         self.version = 0
@@ -71,8 +79,17 @@ class Registry:
         self._known: Callable[[str], bool] | None = None
         self._environment: Mapping[str, Value] = {}
         self._effective: Mapping[str, object] = {}
-        #: What a change would come to, compiled when it was checked, until it is in force.
-        self._checked: tuple[Mapping[str, object], FlagSet] | None = None
+        #: Each flag's live value as it is in force, and what all layers come to with it.
+        self._layered: _Layered = {}
+        #: The same for definitions that are prepared, and these.
+        self._coming: tuple[Mapping[str, object], _Layered] = {}, {}
+        #: What will soon be in force, as far as it was compiled beforehand.
+        self._ready: FlagSet | None = None
+        #: The fields of a request that the config file's own definitions read.
+        self.read: frozenset[str] = frozenset()
+        self._background = Background("flags.registry", bug)
+        #: Runs while more has changed than is compiled at once.
+        self._catching_up: asyncio.Task[None] | None = None
         self._store: Store = MemoryStore()
         #: The last changes as they are in force: the store's, once it is known.
         self._live = NOTHING
@@ -89,10 +106,36 @@ class Registry:
     ) -> None:
         """Go by these definitions of the config file from now on; the arguments are `definition.compiled`'s."""
         self._define, self._segments, self._hostname, self._known = define, segments, hostname, known
-        self._checked = None
         self._environment, wrong, self.unknown_variables = layers.environment(self._variables, define)
         self.wrong_variables = tuple(dict.fromkeys(message for _, message in wrong))
+        self._layered = self._coming[1] if self._coming[0] is define else {}
+        self._coming = {}, {}
+        if self._catching_up is not None:
+            self._catching_up.cancel()
+            self._catching_up = None
+        if self._store.known:
+            self._live = self._store.live
         self._renew()
+
+    async def prepare(
+        self,
+        define: Mapping[str, object],
+        segments: Mapping[str, object],
+        hostname: str = "",
+        known: Callable[[str], bool] | None = None,
+        store: Store | None = None,
+    ) -> None:
+        """Do beforehand, in slices, most of the work of `configure` with the same, and of `use` with this store."""
+        live = self._live if store is None or not store.known else store.live
+        layered = await in_slices(self._layering(define, {name: one.value for name, one in live.items()}))
+        effective = {name: value for name, (_, value) in layered.items()}
+        ready = await in_slices(compiling(effective, segments, hostname, known, self.current))
+        self.read = (await in_slices(compiling(define, segments, hostname, known, ready))).fields
+        self._ready, self._coming = ready, (define, layered)
+
+    async def close(self) -> None:
+        """End what runs."""
+        await self._background.close(0.0)
 
     def use(self, store: Store) -> None:
         """Keep live values there from now on. Until that one is known, what was last known stays."""
@@ -158,10 +201,12 @@ class Registry:
     async def _change(self, name: str, make: _Make, who: str, why: str) -> Shown:
         self._must_be(name)
         for _ in range(_TRIES):
+            await self._caught_up()
             mark, before = self._store.mark, self._live.get(name)
             value = make(None if before is None else before.value)
             self._check(name, value, who, why)
             if await self._store.put(Change(name, value, who, why), mark):
+                await self._caught_up()
                 return self.shown(name)
         raise Unavailable("others change flags all the time")
 
@@ -173,11 +218,10 @@ class Registry:
         if value is not None:
             wrong += unsuitable(value)
         if not wrong:
-            effective = self._merged({**self._taken(), name: value})
-            made = self._compiled(effective)
+            made = at_once(self._compiling(self._merged({**self._taken(), name: value})))
             before = set(self.current.wrong)
             wrong += [_about(one, name) for one in made.wrong if one not in before]
-            self._checked = None if wrong else (effective, made)
+            self._ready = None if wrong else made
         if (
             value is not None
             and sum(one.value is not None for one in self._live.values() if one.flag != name) >= MOST_FLAGS
@@ -194,24 +238,62 @@ class Registry:
             raise NoSuchFlag(name, near[0] if near else "")
 
     def _learned(self) -> None:
-        if self._store.known and self._store.live is not self._live:
-            self._live = self._store.live
-            self._renew()
+        """Have in force what the store has learned."""
+        if self._catching_up is None and self._store.known and self._store.live is not self._live:
+            if self._news() <= _AT_ONCE:
+                self._live = self._store.live
+                self._renew()
+            else:
+                self._catching_up = self._background.spawn(self._catch_up())
+
+    def _news(self) -> int:
+        """How many flags the store knows otherwise."""
+        mine, theirs = self._live, self._store.live
+        return sum(mine.get(name) is not theirs.get(name) for name in self._define)
+
+    async def _catch_up(self) -> None:
+        """The same where that is much: the last known values stay until all of it is compiled."""
+        for _ in range(_TRIES):
+            live = self._store.live
+            taken = {name: one.value for name, one in live.items() if name not in self.ignored}
+            self._ready = await in_slices(self._compiling(self._merged(taken)))
+            if self._store.live is live:
+                break
+        self._catching_up, self._live = None, self._store.live
+        self._renew()
+
+    async def _caught_up(self) -> None:
+        while self._catching_up is not None:
+            await asyncio.wait([self._catching_up])
 
     def _taken(self) -> dict[str, Value | None]:
         """The live values in force."""
         return {name: one.value for name, one in self._live.items() if name not in self.ignored}
 
     def _merged(self, live: Mapping[str, Value | None]) -> dict[str, object]:
-        return {
-            name: layers.merged(raw, self._environment.get(name), live.get(name))
-            for name, raw in self._define.items()
-        }
+        result: dict[str, object] = {}
+        for name, raw in self._define.items():
+            value, before = live.get(name), self._layered.get(name)
+            if before is not None and before[0] is value:
+                result[name] = before[1]
+            else:
+                result[name] = layers.merged(raw, self._environment.get(name), value)
+        return result
 
-    def _compiled(self, effective: Mapping[str, object]) -> FlagSet:
-        if self._checked is not None and self._checked[0] == effective:
-            return self._checked[1]
-        return compiled(effective, self._segments, self._hostname, self._known)
+    def _layering(self, define: Mapping[str, object], live: Mapping[str, Value | None]) -> Steps[_Layered]:
+        """What will be in force by other definitions; what is the same as now is the same object."""
+        environment = layers.environment(self._variables, define).values
+        result: dict[str, tuple[Value | None, object]] = {}
+        for name, raw in define.items():
+            value, before = live.get(name), self._effective.get(name)
+            merged = layers.merged(raw, environment.get(name), value)
+            result[name] = value, before if same(before, merged) else merged
+            yield
+        return result
+
+    def _compiling(self, effective: Mapping[str, object]) -> Steps[FlagSet]:
+        before = self._ready or self.current
+        return compiling(effective, self._segments, self._hostname, self._known, before)
 
     def _renew(self) -> None:
         """Compile what is in force, without the live values that are wrong by this config."""
@@ -220,7 +302,7 @@ class Registry:
         while True:
             taken = self._taken()
             effective = self._merged(taken)
-            made = self._compiled(effective)
+            made = self._ready = at_once(self._compiling(effective))
             to_blame = {str(one.at[1]) for one in made.wrong if one.at[0] == "define"}
             to_blame &= {name for name, value in taken.items() if value is not None}
             if not to_blame:
@@ -229,10 +311,11 @@ class Registry:
                 **self.ignored,
                 **{name: tuple(_about(one, name) for one in made.wrong if one.at[1] == name) for name in to_blame},
             }
-        self.current, self._effective, self._checked = made, effective, None
+        self.current, self._effective, self._ready = made, effective, None
+        self._layered = {name: (taken.get(name), value) for name, value in effective.items()}
         self.version += 1
         names = before.keys() | effective.keys()
-        changed = frozenset(name for name in names if before.get(name) != effective.get(name))
+        changed = frozenset(name for name in names if not same(before.get(name), effective.get(name)))
         for told in self.on_change:
             told(changed)
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import gc
+import time
+from collections.abc import Iterator, Mapping
 
 import pytest
 
 from gateway.flags.memory_store import MemoryStore
+from gateway.flags.merging import merged
 from gateway.flags.ports import Change, NoSuchFlag, WrongChange
 from gateway.flags.registry import Registry
 from gateway.rules.flags.context import Context
+from gateway.rules.flags.flag import Flag
 
 DEFINE: Mapping[str, object] = {"A": False, "B": {"rollout": "10%", "segments": ["staff"]}}
 SEGMENTS: Mapping[str, object] = {"staff": [{"field": "plan", "operator": "IN", "values": ["staff"]}]}
@@ -157,3 +162,93 @@ def test_what_variables_say_wrong_is_in_health() -> None:
     one = registry({"FEATURE_A": "maybe", "FEATURE_Z": "true"})
     assert one.health() == ("degraded", "FEATURE_A: true or false is wanted")
     assert one.unknown_variables == ("FEATURE_Z",)
+
+
+# ---- many flags
+
+
+def many(number: int = 1000) -> dict[str, object]:
+    """Flags of several kinds; each tenth wants the one before it."""
+    return {
+        f"F{n}": {
+            "rollout": "25%",
+            "users": ["u1"],
+            "segments": ["staff"] if n % 3 else [],
+            "requires": [f"F{n - 1}"] if n % 10 == 9 else [],
+            "variants": [{"name": "a", "weight": 1}, {"name": "b", "weight": 2}] if n % 4 == 0 else [],
+        }
+        for n in range(number)
+    }
+
+
+async def test_a_change_of_one_leaves_the_others_as_they_are() -> None:
+    one = Registry({})
+    one.configure(many(), SEGMENTS)
+    before = one.current.flags
+    await one.put("F8", {"enabled": False}, "ann", "")
+    assert {name for name, flag in one.current.flags.items() if flag is not before[name]} == {"F8", "F9"}
+    gc.collect()
+    for number in range(20):
+        await one.put("F8", {"rollout": number}, "ann", "")
+    del before
+    gc.collect()
+    assert sum(isinstance(found, Flag) for found in gc.get_objects()) < 1100, "sets that are no more are let go"
+
+
+@pytest.fixture
+def uncollected() -> Iterator[None]:
+    """Collecting what all the tests have left here takes longer than all that is measured."""
+    gc.disable()
+    yield
+    gc.enable()
+
+
+async def longest_hold(ends: asyncio.Event) -> float:
+    """The longest time for which nothing else ran, in seconds of the processor: others share the machine."""
+    longest, before = 0.0, time.thread_time()
+    while not ends.is_set():
+        await asyncio.sleep(0)
+        now = time.thread_time()
+        longest, before = max(longest, now - before), now
+    return longest
+
+
+async def test_many_changes_at_once_hold_up_nothing_and_none_is_lost(uncollected: None) -> None:
+    """As when a Redis or a file brings them all; what is put meanwhile is made upon all of them."""
+    one, other, ends = Registry({}), MemoryStore(), asyncio.Event()
+    one.configure(many(), SEGMENTS)
+    one.use(other)
+    watching = asyncio.create_task(longest_hold(ends))
+    await asyncio.sleep(0)
+    changes = [Change(f"F{n}", {"enabled": False}, "bob", "", 1.0) for n in range(1000)]
+    other.live = merged(other.live, changes)
+    other.learned()
+    assert on(one, "F1"), "all or nothing is in force"
+    putting = asyncio.create_task(one.patch("F1", {"rollout": "50%"}, "ann", ""))
+    while one._catching_up is not None:
+        assert on(one, "F1")
+        await asyncio.sleep(0)
+    assert (await putting).live == {"enabled": False, "rollout": "50%"}
+    assert not any(flag.enabled for flag in one.current.flags.values())
+    define = many()
+    await one.prepare(define, dict(SEGMENTS), "elsewhere")
+    one.configure(define, dict(SEGMENTS), "elsewhere")
+    assert not on(one, "F1")
+    ends.set()
+    assert await watching < 3 * 0.02
+
+
+async def test_a_config_that_comes_while_many_changes_are_learned_has_them() -> None:
+    one, other = Registry({}), MemoryStore()
+    one.configure(many(200), SEGMENTS)
+    one.use(other)
+    other.live = merged(other.live, [Change(f"F{n}", {"enabled": False}, "bob", "", 1.0) for n in range(200)])
+    other.learned()
+    await asyncio.sleep(0)
+    one.configure(many(100), SEGMENTS)
+    assert not any(flag.enabled for flag in one.current.flags.values())
+    await asyncio.sleep(0.01)
+    assert len(one.current.flags) == 100
+    await one.put("F1", {"enabled": True}, "ann", "")
+    assert on(one, "F1")
+    await one.close()

@@ -7,13 +7,17 @@ looks at the notes, and whoever must go on with it has it off there, as Unleash'
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from difflib import get_close_matches
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 from gateway.rules.flags.context import KNOWN, SHORT
 
 Place = tuple[str | int, ...]
+
+_T = TypeVar("_T")
+#: A long computation, step by step, so that whoever does it may do other things in between.
+Steps = Generator[None, None, _T]
 
 
 class Wrong(NamedTuple):
@@ -110,6 +114,29 @@ class Notes:
             self.refuse(at, f"true or false is wanted, not {shown(raw)}")
             return False
         return raw
+
+
+def at_once(steps: Steps[_T]) -> _T:
+    """What all steps together come to."""
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            value: _T = end.value
+            return value
+
+
+def same(one: object, other: object) -> bool:
+    """Whether two definitions, or parts of such, are written alike; true, 1 and 1.0 are equal and no such thing."""
+    if one is other:
+        return True
+    if type(one) is not type(other):
+        return False
+    if isinstance(one, dict) and isinstance(other, dict):
+        return len(one) == len(other) and all(key in other and same(value, other[key]) for key, value in one.items())
+    if isinstance(one, (list, tuple)) and isinstance(other, (list, tuple)):
+        return len(one) == len(other) and all(map(same, one, other))
+    return one == other
 
 
 def as_text(raw: object) -> str | None:

@@ -8,13 +8,14 @@ them; any of them turns it on, and a flag without any is on for everybody. Other
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import NamedTuple
 
 from gateway.rules.flags.answer import SPLIT, STATIC, TARGETING
-from gateway.rules.flags.compiling import Notes, Place, as_text, shown
+from gateway.rules.flags.compiling import Notes, Place, Steps, Wrong, as_text, at_once, same, shown
 from gateway.rules.flags.constraint import Condition, conditions, never
 from gateway.rules.flags.context import SHORT, Asked
 from gateway.rules.flags.flag import Flag
-from gateway.rules.flags.flag_set import FlagSet, linked, prerequisite
+from gateway.rules.flags.flag_set import FlagSet, Link, linking, prerequisite
 from gateway.rules.flags.instant import parse
 from gateway.rules.flags.strategy import Segments, Strategies, Strategy, clients, groups, rollout, users
 from gateway.rules.flags.variants import Variants
@@ -38,15 +39,95 @@ def compiled(
 
     `known` tells which properties a context has, so that a name that is none is wrong; without it all may be some.
     """
+    return at_once(compiling(define, segments, hostname, known))
+
+
+def compiling(
+    define: Mapping[str, object],
+    segments: Mapping[str, object],
+    hostname: str = "",
+    known: Callable[[str], bool] | None = None,
+    before: FlagSet | None = None,
+) -> Steps[FlagSet]:
+    """The same step by step; `before` was made so, and what is the same here is taken over from it.
+
+    A flag that is taken over is the same object, and so are its answers.
+    """
+    origin: _Origin | None = None if before is None else before.origin
+    ground = None if origin is None else origin.ground
+    if origin is None or ground is None or not ground.is_so(segments, hostname, known):
+        origin, ground = None, (yield from _prepared(segments, hostname, known))
+    written: dict[str, _Written] = {}
+    flags: dict[str, Flag] = {}
+    another = before is None or origin is None or define.keys() != origin.written.keys()
+    for name, raw in define.items():
+        earlier = None if origin is None else origin.written.get(name)
+        if origin is not None and earlier is not None and same(earlier.raw, raw):
+            written[name], flags[name] = earlier, origin.links[name].flag
+            continue
+        notes = Notes(known)
+        flags[name] = _Compiler(ground.compiled, hostname, notes).flag(name, raw)
+        written[name] = _Written(raw, tuple(notes.wrong), frozenset(notes.fields))
+        another = True
+        yield
+    if before is not None and not another:
+        return before
+    links = yield from linking(flags, _wants, {} if origin is None else origin.links)
+    wrong = [one for part in written.values() for one in part.wrong]
+    wrong += [one for link in links.values() for one in link.wrong]
+    return FlagSet(
+        {name: link.flag for name, link in links.items()},
+        (*ground.wrong, *wrong),
+        ground.fields.union(*(part.fields for part in written.values())),
+        _Origin(ground, written, links),
+    )
+
+
+class _Ground(NamedTuple):
+    """What flags stand on: the segments, as they are written and compiled, the machine, and the properties."""
+
+    segments: Mapping[str, object]
+    hostname: str
+    known: Callable[[str], bool] | None
+    compiled: Segments
+    wrong: tuple[Wrong, ...]
+    fields: frozenset[str]
+
+    def is_so(self, segments: Mapping[str, object], hostname: str, known: Callable[[str], bool] | None) -> bool:
+        return (self.hostname, self.known) == (hostname, known) and same(self.segments, segments)
+
+
+class _Written(NamedTuple):
+    """One definition, what is wrong with it by itself, and the fields that it reads."""
+
+    raw: object
+    wrong: tuple[Wrong, ...]
+    fields: frozenset[str]
+
+
+class _Origin(NamedTuple):
+    """How a set came to be."""
+
+    ground: _Ground
+    written: Mapping[str, _Written]
+    links: Mapping[str, Link]
+
+
+def _prepared(segments: Mapping[str, object], hostname: str, known: Callable[[str], bool] | None) -> Steps[_Ground]:
     notes = Notes(known)
-    named = {name: conditions(raw, ("segments", name), notes) for name, raw in segments.items()}
-    compiler = _Compiler(Segments(named), hostname, notes)
-    flags = [(compiler.flag(name, raw), name) for name, raw in define.items()]
-    return linked([(flag, ("define", name, "requires")) for flag, name in flags], notes)
+    named: dict[str, tuple[Condition, ...]] = {}
+    for name, raw in segments.items():
+        named[name] = conditions(raw, ("segments", name), notes)
+        yield
+    return _Ground(segments, hostname, known, Segments(named), tuple(notes.wrong), frozenset(notes.fields))
+
+
+def _wants(name: str) -> Place:
+    return ("define", name, "requires")
 
 
 class _Compiler:
-    """Compiles one flag after the other."""
+    """Compiles a flag."""
 
     __slots__ = ("_notes", "_segments", "_strategies")
 

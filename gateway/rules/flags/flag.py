@@ -45,7 +45,8 @@ class Flag:
     """A flag of a set, in which its prerequisites are looked up. `evaluate` is the whole of it for one request."""
 
     __slots__ = (
-        "_set", "broken", "enabled", "evaluate", "guards", "name", "prerequisites", "strategies", "usual", "variants",
+        "_alone", "_set", "broken", "enabled", "evaluate", "guards", "name", "prerequisites", "strategies", "usual",
+        "variants",
     )  # fmt: skip
 
     def __init__(
@@ -66,24 +67,47 @@ class Flag:
         self.evaluate: Evaluate = _off
         #: The same taken apart, where it is what most flags are.
         self.usual: Apart | None = None
+        # What it says where its prerequisites are met, and these.
+        self._alone: Evaluate | None = None
         self._set: Mapping[str, Flag] = {}
 
-    def bind(self, among: Mapping[str, Flag]) -> None:
-        """Make it ready, its prerequisites first; those of a set must not go round in a circle."""
-        self._set = among
+    def bind(self, among: Mapping[str, Flag], broken: str = "") -> None:
+        """Make it ready, its prerequisites first; those of a set must not go round in a circle.
+
+        `broken` is why it can never be on among these.
+        """
+        self.broken = self.broken or broken
+        # These alone: a set that is no more must not be held by those of its flags that are still the same.
+        self._set = {one.flag: among[one.flag] for one in self.prerequisites if one.flag in among}
         if not self.enabled or self.broken:
             self.evaluate = _never if self.enabled else _off
             return
-        self.evaluate = _ruled(self.strategies, self.variants)
+        if self._alone is None:
+            self._alone = _ruled(self.strategies, self.variants)
+            if self.guards:
+                self._alone = _guarded(tuple(one.test for one in self.guards), self._alone)
+        self.evaluate = self._alone
         plain = not (
             self.guards or self.prerequisites or self.variants or any(one.variants for one in self.strategies)
         )
         self.usual = _apart(self.strategies) if plain else None
-        if self.guards:
-            self.evaluate = _guarded(tuple(one.test for one in self.guards), self.evaluate)
         if self.prerequisites:
             parents = [(one, among[one.flag].evaluate) for one in self.prerequisites]
             self.evaluate = _after(parents, self.evaluate)
+
+    def unbound(self, broken: str) -> Flag:
+        """The same for another set; `broken` is why its own definition never has it on."""
+        made = Flag(
+            self.name,
+            self.enabled,
+            guards=self.guards,
+            strategies=self.strategies,
+            variants=self.variants,
+            prerequisites=self.prerequisites,
+            broken=broken,
+        )
+        made._alone = self._alone
+        return made
 
     def parent(self, name: str) -> Flag:
         """A prerequisite of this one."""

@@ -1,72 +1,121 @@
-"""Flags that were compiled together, and their prerequisites among them."""
+"""Flags that were compiled together, and their prerequisites among them.
+
+Of a set that differs little from one before it, what is the same is taken over: only flags that are others, and those
+that want them, are linked anew.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, NamedTuple
 
-from gateway.rules.flags.compiling import Notes, Place, Wrong, shown
+from gateway.rules.flags.compiling import Notes, Place, Steps, Wrong, shown
 from gateway.rules.flags.flag import Flag, Prerequisite
 
 #: So many flags may be asked for one, those that it wants and those that these want, each as often as it is wanted.
 MOST_ASKED = 64
 
 
+class Link(NamedTuple):
+    """A flag among the others of its set."""
+
+    flag: Flag
+    #: Why its own definition never has it on, whatever the others are.
+    broken: str
+    #: What is wrong with what it wants of them.
+    wrong: tuple[Wrong, ...]
+    #: How many are asked for it, itself included.
+    asked: int
+
+
 class FlagSet(NamedTuple):
-    """The flags by name, what is wrong with their definitions, and which fields of a context they read."""
+    """The flags by name, what is wrong with their definitions, and which fields of a context they read.
+
+    `origin` is what whoever compiled them wants to know when he does so again.
+    """
 
     flags: Mapping[str, Flag]
     wrong: tuple[Wrong, ...] = ()
     fields: frozenset[str] = frozenset()
+    origin: Any = None
 
 
-def linked(flags: Iterable[tuple[Flag, Place]], notes: Notes, *, chains: bool = True) -> FlagSet:
-    """A set of flags, each with the place that its prerequisites stand at.
+def linking(
+    flags: Mapping[str, Flag],
+    place: Callable[[str], Place],
+    before: Mapping[str, Link],
+    *,
+    chains: bool = True,
+) -> Steps[dict[str, Link]]:
+    """Link flags, those of `before` that are among them as they are there; `place` is where a flag's wants stand.
 
     A flag is broken, and off whatever its definition says, where it wants one that there is not, that is broken, that
     wants it in turn, or, without `chains`, that wants any.
     """
-    listed = list(flags)
-    among = {flag.name: flag for flag, _ in listed}
-    places = {flag.name: at for flag, at in listed}
-    asked: dict[str, int] = {}
-    order, circular = _order(among)
+    others = {name for name, flag in flags.items() if name not in before or before[name].flag is not flag}
+    touched = _touched(flags, others | (before.keys() - flags.keys()))
+    # Who wants a flag that is another now, or who once did, is itself another.
+    among = {
+        name: flag.unbound(before[name].broken) if name in touched and name not in others else flag
+        for name, flag in flags.items()
+    }
+    links = {name: before[name] for name in flags if name not in touched}
+    order, circular = _order(among, touched)
     for flag in order:
-        asked[flag.name] = 1
+        own, asked, broken = flag.broken, 1, ""
+        wrong: list[Wrong] = []
         for number, one in enumerate(flag.prerequisites):
             wanted = among.get(one.flag)
-            broken = ""
+            said = ""
             if wanted is None:
-                broken = f"no flag is called {shown(one.flag)}"
+                said = f"no flag is called {shown(one.flag)}"
             elif (flag.name, one.flag) in circular:
-                broken = f"{flag.name} and {one.flag} want one another"
+                said = f"{flag.name} and {one.flag} want one another"
             elif wanted.broken:
-                broken = f"{one.flag} can never be on"
+                said = f"{one.flag} can never be on"
             elif wanted.prerequisites and not chains:
-                broken = f"{one.flag} wants flags itself"
+                said = f"{one.flag} wants flags itself"
             else:
-                asked[flag.name] += asked[one.flag]
-                if asked[flag.name] > MOST_ASKED:
-                    broken = f"more than {MOST_ASKED} flags would have to be asked"
-            if broken:
-                notes.refuse((*places[flag.name], number), broken)
-                flag.broken = flag.broken or broken
-        flag.bind(among)
-    return FlagSet(among, tuple(notes.wrong), frozenset(notes.fields))
+                asked += links[one.flag].asked
+                if asked > MOST_ASKED:
+                    said = f"more than {MOST_ASKED} flags would have to be asked"
+            if said:
+                wrong.append(Wrong((*place(flag.name), number), said))
+                broken = broken or said
+        flag.bind(among, broken)
+        links[flag.name] = Link(flag, own, tuple(wrong), asked)
+        yield
+    return {name: links[name] for name in flags}
 
 
-def _order(among: Mapping[str, Flag]) -> tuple[list[Flag], set[tuple[str, str]]]:
-    """The flags, each after those that it wants, and where that is impossible: the last step of each circle."""
+def _touched(flags: Mapping[str, Flag], others: Iterable[str]) -> set[str]:
+    """These and all that want them, or that want those."""
+    wanted_by: dict[str, list[str]] = {}
+    for name, flag in flags.items():
+        for one in flag.prerequisites:
+            wanted_by.setdefault(one.flag, []).append(name)
+    touched: set[str] = set()
+    left = list(others)
+    while left:
+        name = left.pop()
+        if name not in touched:
+            touched.add(name)
+            left += wanted_by.get(name, ())
+    return touched
+
+
+def _order(among: Mapping[str, Flag], touched: set[str]) -> tuple[list[Flag], set[tuple[str, str]]]:
+    """The touched, each after those that it wants, and where that is impossible: the last step of each circle."""
     order: list[Flag] = []
     circular: set[tuple[str, str]] = set()
     begun: dict[str, bool] = {}  # and whether it is in the order yet
     for root in among.values():
-        path = [] if root.name in begun else [(root, iter(root.prerequisites))]
+        path = [] if root.name in begun or root.name not in touched else [(root, iter(root.prerequisites))]
         while path:
             flag, rest = path[-1]
             begun.setdefault(flag.name, False)
             for one in rest:
-                if one.flag in among and one.flag not in begun:
+                if one.flag in touched and one.flag in among and one.flag not in begun:
                     path.append((among[one.flag], iter(among[one.flag].prerequisites)))
                     break
                 if begun.get(one.flag) is False:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gateway.rules.flags.answer import STATIC
-from gateway.rules.flags.compiling import Notes, Place, as_text
+from gateway.rules.flags.compiling import Notes, Place, as_text, at_once
 from gateway.rules.flags.constraint import Condition, conditions
 from gateway.rules.flags.flag import Flag
-from gateway.rules.flags.flag_set import FlagSet, linked, prerequisite
+from gateway.rules.flags.flag_set import FlagSet, linking, prerequisite
 from gateway.rules.flags.strategy import Segments, Strategies, Strategy
 from gateway.rules.flags.variants import Variants
 
@@ -30,7 +30,10 @@ def compiled(state: Mapping[str, object], hostname: str = "") -> FlagSet:
         (_feature(notes.mapping(raw, ("features", number)), ("features", number), strategies, notes), number)
         for number, raw in enumerate(notes.items(state.get("features"), ("features",)))
     ]
-    return linked([(flag, ("features", number, "dependencies")) for flag, number in flags], notes, chains=False)
+    places: dict[str, Place] = {flag.name: ("features", number, "dependencies") for flag, number in flags}
+    links = at_once(linking({flag.name: flag for flag, _ in flags}, places.__getitem__, {}, chains=False))
+    wrong = [one for link in links.values() for one in link.wrong]
+    return FlagSet({name: link.flag for name, link in links.items()}, (*notes.wrong, *wrong), frozenset(notes.fields))
 
 
 def _feature(given: Mapping[str, object], at: Place, strategies: Strategies, notes: Notes) -> Flag:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from gateway.rules.flags.compiling import Notes, as_text, shown
+import pytest
+
+from gateway.rules.flags.compiling import Notes, as_text, same, shown
 
 
 def test_what_is_wrong_has_its_place_and_something_to_go_on_with() -> None:
@@ -34,3 +36,16 @@ def test_nothing_is_what_it_would_be_unset() -> None:
 def test_scalars_are_text_and_messages_are_short() -> None:
     assert [as_text(one) for one in ("a", 1, 1.5, True, None, [])] == ["a", "1", "1.5", "true", None, None]
     assert len(shown("x" * 1000)) == 60
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "alike"),
+    [
+        ({"a": [1, {"b": None}]}, {"a": [1, {"b": None}]}, True), ({"a": 1}, {"a": 1, "b": None}, False),
+        (True, 1, False), (1, 1.0, False), ([True], [1], False), ({"a": 0}, {"a": False}, False), ("1", 1, False),
+        ([1, 2], [2, 1], False), ([], {}, False), (None, None, True), ({"a": 1}, {"b": 1}, False),
+        ([1], [1, 2], False),
+    ],
+)  # fmt: skip
+def test_what_is_written_alike(one: object, other: object, alike: bool) -> None:
+    assert same(one, other) is same(other, one) is alike

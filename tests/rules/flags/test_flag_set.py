@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.rules.flags import definition, unleash
+from gateway.rules.flags import definition, explanation, unleash
+from gateway.rules.flags.compiling import at_once
 from gateway.rules.flags.context import Context
 from gateway.rules.flags.flag_set import MOST_ASKED
 
@@ -95,3 +96,65 @@ def test_of_unleash_s_a_flag_wants_only_those_that_want_none() -> None:
     compiled = unleash.compiled({"features": features})
     assert [compiled.flags[name].evaluate(Context()).on for name in "ABC"] == [False, True, True]
     assert [one.at for one in compiled.wrong] == [("features", 0, "dependencies", 0)]
+
+
+# ---- what is taken over from a set before
+
+NAMES = "ABCDEF"
+WANTS = st.lists(
+    st.sampled_from([*NAMES, "GONE"])
+    | st.fixed_dictionaries({"flag": st.sampled_from(NAMES), "enabled": st.just(False)}),
+    max_size=2,
+)
+RAW = st.fixed_dictionaries(
+    {},
+    optional={
+        "enabled": st.sampled_from([True, False, 1]),
+        "requires": WANTS,
+        "users": st.just(["u1"]),
+        "segments": st.lists(st.sampled_from(["paying", "no-such"]), max_size=1),
+        "rollout": st.sampled_from([True, 1, 1.0, "1", "x"]),
+        "variants": st.just([{"name": "blue", "weight": 1}]),
+    },
+)
+DEFINITIONS = st.dictionaries(st.sampled_from(NAMES), RAW, max_size=6)
+SEGMENTS: dict[str, Any] = {"paying": [{"field": "plan", "operator": "IN", "values": ["pro"]}]}
+OTHERS: dict[str, Any] = {"paying": [{"field": "plan", "operator": "IN", "values": ["max"]}]}
+
+
+def known(name: str) -> bool:
+    return name == "plan"
+
+
+@given(st.lists(st.tuples(DEFINITIONS, st.sampled_from([SEGMENTS, dict(SEGMENTS), OTHERS])), min_size=2, max_size=5))
+def test_one_that_takes_over_what_is_the_same_is_as_one_that_does_not(
+    steps: list[tuple[dict[str, Any], dict[str, Any]]],
+) -> None:
+    """Whatever was there before, circles and mistakes too."""
+    made = None
+    for define, segments in steps:
+        made = at_once(definition.compiling(define, segments, "", known, made))
+        fresh = definition.compiled(define, segments, "", known)
+        assert sorted(made.wrong) == sorted(fresh.wrong)
+        assert made.fields == fresh.fields
+        assert list(made.flags) == list(fresh.flags)
+        for name, flag in made.flags.items():
+            other = fresh.flags[name]
+            assert (flag.broken, flag.enabled) == (other.broken, other.enabled)
+            for asked in (Context(user="u1"), Context(user="u2", properties={"plan": "pro"}), Context(random="x")):
+                assert flag.evaluate(asked) == other.evaluate(asked)
+                assert explanation.why(flag, asked) == explanation.why(other, asked)
+
+
+def test_only_what_is_another_and_what_wants_it_is_made_anew() -> None:
+    define: dict[str, Any] = {"A": True, "B": {"requires": "A"}, "C": {"requires": ["B"]}, "D": {"users": ["u1"]}}
+    define["B"]["requires"] = ["A"]
+    first = definition.compiled(define, {})
+    second = at_once(definition.compiling({**define, "A": False, "D": {"users": ["u1"]}}, {}, before=first))
+    assert second.flags["D"] is first.flags["D"]
+    assert not any(second.flags[name] is first.flags[name] for name in "ABC")
+    assert first.flags["C"].evaluate(Context()).on
+    assert not second.flags["C"].evaluate(Context()).on
+    assert at_once(definition.compiling({**define, "A": False}, {}, before=second)) is second
+    third = at_once(definition.compiling({**define, "A": 1}, {}, before=first))
+    assert third.wrong, "1 is not true"
