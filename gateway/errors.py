@@ -20,6 +20,7 @@
     │   ├── RateLimited             429
     │   ├── Blocked                 429
     │   ├── PoolExhausted
+    │   ├── NotStarted
     │   └── TooManyConnections
     ├── UpstreamError               the upstream failed
     │   ├── NameNotResolved         502
@@ -231,6 +232,13 @@ class PoolExhausted(Refused):
     """All connections to the upstream stayed busy for the pool's `wait`, or its queue is full."""
 
     slug = "pool-exhausted"
+
+
+class NotStarted(Refused):
+    """The upstream is still starting: it has not accepted a connection yet, and the request has waited for it."""
+
+    proxy_error = "destination_unavailable"
+    slug = "not-started"
 
 
 class TooManyConnections(Refused):

@@ -22,6 +22,7 @@ from gateway.telemetry.health import Health, State
 from gateway.telemetry.log import Log
 from gateway.telemetry.metrics import Metrics
 from gateway.upstreams.breaker import Breaker
+from gateway.upstreams.startup import Startup, Told
 from gateway.upstreams.upstream import Upstream
 
 #: Makes an upstream's caps, by its name.
@@ -37,6 +38,7 @@ class Forwarding:
         self._metrics = metrics
         self._health = health
         self._log = log
+        self._began = monotonic()
         self._settings: dict[str, UpstreamSettings] = {}
         self._upstreams: dict[str, Upstream] = {}
         #: By their upstreams' names; changed in place.
@@ -68,8 +70,11 @@ class Forwarding:
 
     def settle(self, upstreams: dict[str, Upstream], settings: Settings, caps: _Caps, under: _Under) -> None:
         """Go on with these, which `prepare` gave, with their settings and breakers, and let the others go."""
+        over = self._began + settings.startup_wait
+        waited_for = {route.upstream for route in settings.ingress.routes} if settings.ingress else set()
         for name, upstream in upstreams.items():
             section = settings.upstreams[name]
+            self._await(upstream, over if name in waited_for else 0.0)
             upstream.pool.reconfigure(section.pool, Interest(settings.correlation.header))
             if section.breaker is None:
                 self.breakers.pop(name, None)
@@ -83,7 +88,7 @@ class Forwarding:
             part = self._metrics.upstream(name)
             part.watch_connections(upstream.pool.states)
             part.breaker = None if breaker is None else partial(_state, breaker)
-            self._health.part(f"upstream:{name}", partial(_health, breaker))
+            self._health.part(f"upstream:{name}", partial(_health, upstream))
         for name, upstream in self._upstreams.items():
             if upstreams.get(name) is not upstream:
                 upstream.pool.retire()
@@ -97,6 +102,24 @@ class Forwarding:
         """Close every connection."""
         for upstream in self._upstreams.values():
             await upstream.pool.close()
+
+    def _await(self, upstream: Upstream, over: float) -> None:
+        """Have requests of ingress wait until it is up, or until `over`; who waits already keeps to what was said."""
+        if upstream.pool.accepted or monotonic() >= over:
+            upstream.startup = None
+        elif upstream.startup is not None:
+            upstream.startup.over = over
+        else:
+            upstream.startup = Startup(upstream.pool, over, partial(self._startup, upstream), self._log.bug)
+
+    def _startup(self, upstream: Upstream, told: Told) -> None:
+        after = round(monotonic() - self._began, 3)
+        waited, upstream.startup = upstream.startup, upstream.startup if told == "waiting" else None
+        if told == "waiting":
+            self._log.info("upstream_starting", upstream=upstream.name)
+        elif waited is not None and waited.held:
+            log = self._log.info if told == "up" else self._log.warning
+            log("upstream_started" if told == "up" else "upstream_not_started", upstream=upstream.name, after=after)
 
     def _moved(self, name: str, old: str, new: str) -> None:
         self._metrics.upstream(name).transition(new.replace("-", "_"))
@@ -113,7 +136,10 @@ def _state(breaker: Breaker) -> int:
     return breaker.state(monotonic())
 
 
-def _health(breaker: Breaker | None) -> tuple[State, str]:
+def _health(upstream: Upstream) -> tuple[State, str]:
+    startup, breaker = upstream.startup, upstream.breaker
+    if startup is not None and startup.held:
+        return "degraded", f"waiting for the app to start; {startup.held} requests are held"
     state = 0 if breaker is None else breaker.state(monotonic())
     if breaker is None or state == 0:
         return "healthy", ""

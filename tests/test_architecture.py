@@ -48,7 +48,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "state.calendar", "state.ports", "state.rate_rules",
     },
     "settings": {"policies", "providers", "rules", "state.redis_url"},
-    "upstreams": {"caps", "rules", "exchange", "errors", "gate", "policies", "sockets"},
+    "upstreams": {"background", "caps", "rules", "exchange", "errors", "gate", "policies", "sockets"},
     "pipeline": {"rules", "exchange", "errors", "gate", "policies", "upstreams"},
     "listeners": {"rules", "exchange", "errors", "pipeline", "sockets"},
     "telemetry": {"exchange", "errors"},
@@ -144,8 +144,8 @@ LAZY = {"settings/__init__.py", "cli/main.py"}
 
 #: Pages of the reference that are about no policy.
 SECTIONS = {
-    "README", "admin", "cache_store", "drain", "listeners", "log", "metrics", "ofrep", "routes", "state", "upstreams",
-    "values",
+    "README", "admin", "cache_store", "drain", "listeners", "log", "metrics", "ofrep", "routes", "startup_wait",
+    "state", "upstreams", "values",
 }  # fmt: skip
 
 #: Files whose tests are another's.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar
+from typing import Annotated, Any
 
 from pydantic import Field, PrivateAttr
 
@@ -50,8 +50,6 @@ class Log(Section):
 class Settings(Section):
     """The config."""
 
-    NOT_YET: ClassVar[frozenset[str]] = frozenset({"startup_wait"})
-
     ingress: Annotated[Ingress | None, Alternative()] = None
     """In front of the app."""
     egress: Annotated[Egress | None, Alternative()] = None
@@ -60,6 +58,8 @@ class Settings(Section):
     """Where requests go, by name."""
     drain: Drain = Drain()
     """How the gateway stops."""
+    startup_wait: Annotated[float, Duration(high=3600)] = 0.0
+    """How long ingress holds requests for an app that has never yet accepted a connection."""
     correlation: Correlation = Correlation()
     """How requests are told apart and traced."""
     metrics: Annotated[Metrics | None, Alternative()] = Metrics()

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import aiohappyeyeballs
 
@@ -14,6 +16,8 @@ from gateway import sockets
 from gateway.errors import ConnectFailed, ConnectTimeout, PoolExhausted, TlsFailed
 from gateway.upstreams.connection import UpstreamConnection
 from gateway.upstreams.resolver import Resolver
+
+_T = TypeVar("_T")
 
 # Out of descriptors: no fault of the upstream's.
 _OURS = (errno.EMFILE, errno.ENFILE)
@@ -41,6 +45,8 @@ class Connector:
     def __init__(self, endpoint: Endpoint) -> None:
         self._endpoint = endpoint
         self.resolver = Resolver(endpoint.host, endpoint.port)
+        #: Whether the endpoint has ever accepted a connection.
+        self.accepted = False
 
     async def connect(self, make: Callable[[], UpstreamConnection], limit: float | None) -> UpstreamConnection:
         """A new connection within `limit` seconds.
@@ -48,9 +54,17 @@ class Connector:
         Raises ConnectTimeout, NameNotResolved, ConnectFailed, TlsFailed, or PoolExhausted where the process itself
         has no descriptor left; cancelled, it leaves no socket behind.
         """
+        return await self._within(limit, self._connect(make))
+
+    async def reach(self, limit: float) -> None:
+        """See whether anybody accepts a connection within `limit` seconds, and close it. Raises as `connect`."""
+        sock = await self._within(limit, self._dial())
+        sock.close()
+
+    async def _within(self, limit: float | None, doing: Awaitable[_T]) -> _T:
         try:
             async with asyncio.timeout(limit):
-                return await self._connect(make)
+                return await doing
         except TimeoutError:
             raise ConnectTimeout from None
         except ssl.SSLCertVerificationError as error:
@@ -63,17 +77,21 @@ class Connector:
                 raise PoolExhausted("The gateway may not open any more connections.") from error
             raise ConnectFailed from error
 
-    async def _connect(self, make: Callable[[], UpstreamConnection]) -> UpstreamConnection:
+    async def _dial(self) -> socket.socket:
         addresses = await self.resolver.addresses()
-        loop = asyncio.get_running_loop()
         sock = await aiohappyeyeballs.start_connection(
-            addresses, loop=loop, happy_eyeballs_delay=_NEXT_ADDRESS, interleave=1
+            addresses, loop=asyncio.get_running_loop(), happy_eyeballs_delay=_NEXT_ADDRESS, interleave=1
         )
+        self.accepted = True
+        return sock
+
+    async def _connect(self, make: Callable[[], UpstreamConnection]) -> UpstreamConnection:
+        sock = await self._dial()
         try:
             sockets.keep_alive(sock)
             address = str(sock.getpeername()[0])
             endpoint = self._endpoint
-            _, connection = await loop.create_connection(
+            _, connection = await asyncio.get_running_loop().create_connection(
                 make,
                 sock=sock,
                 ssl=endpoint.tls,

@@ -60,12 +60,15 @@ class Way:
         "total_on_route",
         "tunnel",
         "upstream",
+        "waits",
     )
 
     def __init__(self, upstream: Upstream, timeouts: Timeouts, strip_prefix: bytes, *, own_host: bool) -> None:
         self.upstream = upstream
         self.strip_prefix = strip_prefix
         self.own_host = own_host
+        #: Whether its requests wait for an upstream that is still starting: those to the app.
+        self.waits = not own_host
         self.connect = _limit(timeouts.connect)
         self.headers = _limit(timeouts.headers)
         self.idle = _limit(timeouts.idle)
@@ -161,7 +164,9 @@ async def _ask(exchange: Exchange, way: Way, now: float) -> tuple[UpstreamConnec
     connection = pool.take(now, repeatable=repeatable)
     while True:
         if connection is None:
-            connection = await pool.obtain(now, way.connect, total)
+            startup = way.upstream.startup
+            obtain = pool.obtain if startup is None or not way.waits else startup.obtain
+            connection = await obtain(now, way.connect, total)
             now = monotonic()
         repeatable_here = repeatable and connection.used > 0
         try:

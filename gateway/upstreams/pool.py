@@ -64,6 +64,15 @@ class Pool:
             "waiting": len(self._waiting),
         }
 
+    @property
+    def accepted(self) -> bool:
+        """Whether the upstream has ever accepted a connection."""
+        return self._connector.accepted
+
+    async def reach(self, limit: float) -> None:
+        """See whether it does, within `limit` seconds. Raises why not."""
+        await self._connector.reach(limit)
+
     def take(self, now: float, *, repeatable: bool = True) -> UpstreamConnection | None:
         """An idle connection that is fit to be used; None when there is none.
 

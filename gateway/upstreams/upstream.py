@@ -11,6 +11,7 @@ from gateway.exchange import Exchange
 from gateway.gate import Met
 from gateway.upstreams.breaker import Breaker
 from gateway.upstreams.pool import Pool
+from gateway.upstreams.startup import Startup
 
 
 class CallMetrics(Protocol):
@@ -43,6 +44,7 @@ class Upstream:
         "metrics",
         "name",
         "pool",
+        "startup",
     )
 
     def __init__(
@@ -61,6 +63,8 @@ class Upstream:
         self.base = base
         self.pool = pool
         self.breaker = breaker
+        #: Through which requests of ingress come by a connection; None once it is up, or where nobody waits for that.
+        self.startup: Startup | None = None
         #: Calls under way at once; asked in this order, after the breaker.
         self.caps: Sequence[Cap | CapWhen] = ()
         #: Whether the breaker is there for an exchange; None for always.

@@ -45,7 +45,7 @@ def test_sections_can_be_off() -> None:
 @pytest.mark.parametrize(
     ("section", "found"),
     [
-        ("startup_wait: 0s", "6:1: startup_wait is not supported yet"),
+        ("startup_wait: 2h", "6:15: '2h' is out of range: 0 to 1h"),
         ("upstream: {}", "6:1: unknown key 'upstream'; did you mean 'upstreams'?"),
         ("drain: 5s", "6:8: must be a mapping (key: value)"),
         ("drain: {delay: -1s}", "6:16: '-1s' is not a duration, as in 250ms, 30s, 5m, 1h or 1d"),

@@ -1,0 +1,165 @@
+"""Requests held for an upstream that is starting: one looks for it, all go on at once, and nobody waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+
+from gateway.errors import ConnectFailed, GatewayError, NotStarted
+from gateway.rules.breaker import CLOSED, BreakerRule
+from gateway.upstreams.breaker import Breaker
+from gateway.upstreams.startup import Startup
+from tests.support.expect import assert_within
+from tests.support.gateway import until
+from tests.support.origin import Origin
+from tests.upstreams.rig import Rig, leave, rigged, start
+
+pytestmark = pytest.mark.both_loops
+
+
+class Port:
+    """Nobody listens on it until `open`."""
+
+    def __init__(self) -> None:
+        self.sock = socket.socket()
+        self.sock.bind(("127.0.0.1", 0))
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator[Origin]:
+        """The upstream is there; after it, it is gone."""
+        self.sock.listen(1024)
+        origin = Origin(self.sock)
+        try:
+            async with origin:
+                yield origin
+        finally:
+            self.sock.close()
+
+
+@pytest.fixture
+def port() -> Iterator[Port]:
+    port = Port()
+    yield port
+    port.sock.close()
+
+
+class Waiting:
+    """A rig whose requests wait, and what is to be seen of it."""
+
+    def __init__(self, rig: Rig, wait: float) -> None:
+        self.rig = rig
+        self.told: list[str] = []
+        self.bugs: list[BaseException] = []
+        self.dials = 0
+        self.startup = rig.upstream.startup = Startup(
+            rig.pool, time.monotonic() + wait, self.told.append, lambda _, bug: self.bugs.append(bug)
+        )
+        dial = rig.connector._dial
+
+        async def counted() -> socket.socket:
+            self.dials += 1
+            return await dial()
+
+        rig.connector._dial = counted  # type: ignore[method-assign]
+
+    async def holds(self, count: int) -> None:
+        await until(lambda: self.startup.held == count, f"{count} to be held")
+
+    async def ask(self) -> GatewayError | None:
+        return (await start(self.rig)[1])[1]
+
+
+@asynccontextmanager
+async def waiting(port: Port, wait: float = 30.0, **settings: Any) -> AsyncIterator[Waiting]:
+    async with rigged(port.sock.getsockname(), **settings) as rig:
+        one = Waiting(rig, wait)
+        yield one
+        await until(lambda: one.startup._looking is None or one.startup._looking.done(), "nobody to look any more")
+        assert not one.startup.held
+        assert not one.bugs
+
+
+async def test_they_go_on_once_it_is_there(port: Port) -> None:
+    async with waiting(port) as one:
+        tasks = [start(one.rig)[1]]
+        await one.holds(1)
+        tasks += [start(one.rig, b"POST", [(b"Content-Length", b"4")], b"body")[1] for _ in range(19)]
+        await one.holds(20)
+        await asyncio.sleep(0.6)
+        assert one.dials < 8  # those of the one that looks, not of each that waits
+        async with port.open() as origin:
+            for written, error in await asyncio.gather(*tasks):
+                assert error is None
+                assert written.startswith(b"HTTP/1.1 200")
+            assert len(origin.requests) == 20
+            await one.rig.pool.close()
+        assert one.told == ["waiting", "up"]
+        began = time.monotonic()
+        assert isinstance(await one.ask(), ConnectFailed)  # it is gone, and was there before: no waiting
+        assert time.monotonic() - began < 0.3
+
+
+async def test_the_time_for_it_is_over(port: Port) -> None:
+    breaker = Breaker("app", BreakerRule(failures=1, reset=30), frozenset(), lambda *_: None)
+    async with waiting(port, 0.4, breaker=breaker) as one:
+        began = time.monotonic()
+        tasks = [start(one.rig)[1] for _ in range(3)]
+        for written, error in await asyncio.gather(*tasks):
+            assert isinstance(error, NotStarted)
+            assert not written
+        assert_within(time.monotonic() - began, 0.4)
+        assert breaker.state(time.monotonic()) == CLOSED
+        await until(lambda: one.told == ["waiting", "over"], "it to be told")
+        began = time.monotonic()
+        assert isinstance(await one.ask(), ConnectFailed)
+        assert time.monotonic() - began < 0.3
+        assert one.rig.calls.outcomes == ["not-started"] * 3 + ["connection-refused"]
+
+
+async def test_the_requests_own_time_is_over_before(port: Port) -> None:
+    async with waiting(port, on_route={"total": 0.3}) as one:
+        began = time.monotonic()
+        assert isinstance(await one.ask(), NotStarted)
+        assert_within(time.monotonic() - began, 0.3)
+
+
+async def test_clients_leave(port: Port) -> None:
+    async with waiting(port) as one:
+        tasks = [start(one.rig)[1] for _ in range(3)]
+        await one.holds(3)
+        await leave(tasks[0])  # whose request began the waiting
+        async with port.open():
+            for task in tasks[1:]:
+                assert (await task)[1] is None
+
+
+async def test_nobody_looks_for_it_when_all_have_left(port: Port) -> None:
+    async with waiting(port) as one:
+        for _ in range(2):
+            tasks = [start(one.rig)[1] for _ in range(3)]
+            await one.holds(3)
+            for task in tasks:
+                await leave(task)
+            dials = one.dials
+            await asyncio.sleep(0.3)
+            assert one.dials == dials
+
+
+async def test_what_is_there_at_once_is_not_looked_for(port: Port) -> None:
+    async with waiting(port) as one, port.open():
+        assert await one.ask() is None
+        assert one.told == ["up"]
+        assert one.dials == 1
+
+
+async def test_calls_of_the_app_are_not_held(port: Port) -> None:
+    async with waiting(port) as one:
+        one.rig.way.waits = False
+        assert isinstance(await one.ask(), ConnectFailed)
+        assert one.told == []
