@@ -2,7 +2,8 @@
 
 They are made as a client's would be, so that they have the same keys: of the URL as clients call it, with the route's
 changes of fields, with what flags say of nobody, and with the correlation id and forwarding fields that every request
-gets. No rate limit counts them; caps do, for those count fetches. Assembly alone knows this.
+gets. No rate limit counts them; caps do, for those count fetches. None goes to an upstream that has not come up yet,
+whose breaker would have opened before its first client. Assembly alone knows this.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from gateway.cache.shelf import Shelf
 from gateway.cache.warm_list import Headers
 from gateway.cache.warming import Fetched
 from gateway.cache.watch import Watch
-from gateway.errors import MalformedRequest, NoRoute
+from gateway.errors import MalformedRequest, NoRoute, NotStarted, UpstreamError
 from gateway.exchange import NO_BODY, Exchange
 from gateway.flags.gates import Strip, Tell
 from gateway.pipeline import Snapshot
@@ -23,8 +24,11 @@ from gateway.policies.headers import HeadersGate
 from gateway.rules import request_head
 from gateway.rules.field_lines import COLON, END, Pieces
 from gateway.rules.request_head import Interest, Noted
+from gateway.upstreams.pool import Pool
 
 _HERE = "127.0.0.1"
+#: Seconds in which an upstream that has started accepts a connection.
+_LOOK = 1.0
 #: What no request of our own goes without, for the cache would know it by another key.
 _AS_FOR_CLIENTS = (HeadersGate, Strip, Tell)
 
@@ -38,7 +42,7 @@ class Errands:
         self._serving = serving
 
     async def fetch(self, url: bytes, headers: Headers, most: int) -> Fetched:
-        """See `warming.Fetch`. Raises GatewayError."""
+        """See `warming.Fetch`. Raises GatewayError; NotStarted where the upstream has never been there yet."""
         serving = self._serving()
         if serving is None:
             raise NoRoute
@@ -54,6 +58,8 @@ class Errands:
         shelf = route.shelf
         if not isinstance(shelf, (Shelf, Watch)) or (isinstance(shelf, Watch) and not most):
             return Fetched(0, stored=False, why="no-cache")
+        if route.way is not None:
+            await _there(route.way.upstream.pool)
         for gate in route.gates:
             if isinstance(gate, _AS_FOR_CLIENTS):
                 error = gate.check(exchange, exchange.started)
@@ -80,3 +86,11 @@ class Errands:
         except request_head.Malformed as malformed:
             raise MalformedRequest(f"Not a URL that could be asked for: {malformed}.") from None
         return Exchange(self._listener, head, NO_BODY, NOBODY, _HERE, monotonic())
+
+
+async def _there(pool: Pool) -> None:
+    if not pool.accepted:
+        try:
+            await pool.reach(_LOOK)
+        except UpstreamError:
+            raise NotStarted from None

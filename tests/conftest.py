@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import gc
 import os
-from collections.abc import AsyncIterator, Generator
+from collections.abc import AsyncIterator, Generator, Iterator
 
 import pytest
 import pytest_asyncio
 from hypothesis import HealthCheck, settings
+
+from tests.support.late_port import LatePort
 
 # The same examples on every run, and no clock on a machine that others share.
 settings.register_profile("suite", deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
@@ -50,3 +52,11 @@ async def no_leaked_tasks() -> AsyncIterator[None]:
     await asyncio.sleep(0)
     left = asyncio.all_tasks() - before - {asyncio.current_task()}
     assert not left, f"left running: {left}"
+
+
+@pytest.fixture
+def port() -> Iterator[LatePort]:
+    """Where an app will be once the test opens it."""
+    port = LatePort()
+    yield port
+    port.close()

@@ -59,7 +59,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "flagged": {"entropy", "flagging", "flags", "gate", "policies", "rules", "settings"},
     "flagging": {"faults", "flag_operations", "flags", "rules", "settings", "state", "telemetry"},
     "control": {"admin", "faults", "listeners", "settings", "telemetry"},
-    "errands": {"cache", "errors", "exchange", "flags", "pipeline", "policies", "rules"},
+    "errands": {"cache", "errors", "exchange", "flags", "pipeline", "policies", "rules", "upstreams"},
     "caching": {
         "cache", "cache_operations", "exchange", "faults", "flags", "gate", "pipeline", "policies", "rules",
         "settings", "state", "telemetry", "upstreams",

@@ -1,7 +1,8 @@
 """Fetching what will be asked for before it is: what the config lists, what a sitemap lists, or what somebody names.
 
 So many workers take from one queue. A fetch is asked of the cache itself, so what is stored and fresh costs nothing,
-and one that is under way is joined. What fails for a reason that passes is tried again after a pause that grows.
+and one that is under way is joined. What fails for a reason that passes is tried again after a pause that grows. An
+upstream that has never been there is waited for first: in Kubernetes a sidecar's app starts after it.
 """
 
 from __future__ import annotations
@@ -14,11 +15,13 @@ from typing import NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from gateway.cache.warm_list import Headers, Job, Plan, Progress, Rank, Run, Wanted, shown
-from gateway.errors import GatewayError, RequestError
+from gateway.errors import GatewayError, NotStarted, RequestError
 from gateway.rules import sitemap
 
 #: Seconds before a second try; each further pause is twice as long, up to the longest. Half of it is left to chance.
 FIRST_PAUSE, LONGEST_PAUSE = 0.5, 30.0
+#: Seconds until it is looked again whether the upstream has started.
+START_PAUSE = 0.5
 _TOO_MANY = 429
 _PORTS = {"http": 80, "https": 443}
 
@@ -154,16 +157,23 @@ class Warmer:
             run.queue.task_done()
 
     async def _have(self, run: Run, job: Job) -> str:
-        """Fetch it, again and again if that may help; why it failed."""
-        why, again = "", True
-        for attempt in range(run.plan.retries + 1):
-            if attempt:
-                pause = min(FIRST_PAUSE * 2 ** (attempt - 1), LONGEST_PAUSE)
-                await self._pause(pause * (0.5 + 0.5 * random()))  # noqa: S311 - jitter
+        """Fetch it, again and again if that may help; why it failed.
+
+        While the upstream is still starting no try counts, for as long as readiness may wait.
+        """
+        attempt = 0
+        while True:
             why, again = await self._try(run, job)
             if not again:
-                break
-        return why
+                return why
+            if why == NotStarted.slug and self._clock() - run.began < run.plan.critical_wait:
+                await self._pause(START_PAUSE)
+                continue
+            if attempt == run.plan.retries:
+                return why
+            pause = min(FIRST_PAUSE * 2**attempt, LONGEST_PAUSE)
+            await self._pause(pause * (0.5 + 0.5 * random()))  # noqa: S311 - jitter
+            attempt += 1
 
     async def _try(self, run: Run, job: Job) -> tuple[str, bool]:
         """Why it failed, and whether another try may help."""

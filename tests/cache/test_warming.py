@@ -10,7 +10,7 @@ import pytest
 from gateway.cache import warming
 from gateway.cache.warm_list import FAILURES, Failure, Headers, Plan, Progress, Wanted
 from gateway.cache.warming import Fetched, Warmer
-from gateway.errors import ConnectFailed, NoRoute
+from gateway.errors import ConnectFailed, NoRoute, NotStarted
 from gateway.rules.sitemap import LARGEST
 
 pytestmark = pytest.mark.usefixtures("no_leaked_tasks")
@@ -157,6 +157,23 @@ async def test_what_passes_is_tried_again_after_growing_pauses(passing: Fetched 
     first, second = running.pauses
     assert warming.FIRST_PAUSE / 2 <= first <= warming.FIRST_PAUSE <= second <= 2 * warming.FIRST_PAUSE
     assert running.journal.failed == []
+
+
+async def test_an_upstream_that_is_starting_is_waited_for() -> None:
+    site = Site({SITE + b"/a": [*[NotStarted()] * 20, ConnectFailed(), STORED]})
+    running = Warming(site, Plan(retries=1, critical_wait=10.0), clock=lambda: 0.0)
+    assert (await running.to_its_end(wanted("/a"))).done == 1
+    assert running.pauses[:20] == [warming.START_PAUSE] * 20
+    assert len(site.asked) == 22
+
+
+async def test_but_not_for_ever() -> None:
+    now = iter(range(1000))
+    site = Site({SITE + b"/a": [NotStarted()]})
+    running = Warming(site, Plan(retries=2, critical_wait=5.0), clock=lambda: float(next(now)))
+    assert (await running.to_its_end(wanted("/a"))).failed == 1
+    assert 3 < len(site.asked) <= 8
+    assert running.journal.failed == [("https://shop.example/a", "not-started")]
 
 
 async def test_a_pause_does_not_grow_for_ever() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -17,36 +17,10 @@ from gateway.upstreams.breaker import Breaker
 from gateway.upstreams.startup import Startup
 from tests.support.expect import assert_within
 from tests.support.gateway import until
-from tests.support.origin import Origin
+from tests.support.late_port import LatePort
 from tests.upstreams.rig import Rig, leave, rigged, start
 
 pytestmark = pytest.mark.both_loops
-
-
-class Port:
-    """Nobody listens on it until `open`."""
-
-    def __init__(self) -> None:
-        self.sock = socket.socket()
-        self.sock.bind(("127.0.0.1", 0))
-
-    @asynccontextmanager
-    async def open(self) -> AsyncIterator[Origin]:
-        """The upstream is there; after it, it is gone."""
-        self.sock.listen(1024)
-        origin = Origin(self.sock)
-        try:
-            async with origin:
-                yield origin
-        finally:
-            self.sock.close()
-
-
-@pytest.fixture
-def port() -> Iterator[Port]:
-    port = Port()
-    yield port
-    port.sock.close()
 
 
 class Waiting:
@@ -76,8 +50,8 @@ class Waiting:
 
 
 @asynccontextmanager
-async def waiting(port: Port, wait: float = 30.0, **settings: Any) -> AsyncIterator[Waiting]:
-    async with rigged(port.sock.getsockname(), **settings) as rig:
+async def waiting(port: LatePort, wait: float = 30.0, **settings: Any) -> AsyncIterator[Waiting]:
+    async with rigged(port.address, **settings) as rig:
         one = Waiting(rig, wait)
         yield one
         await until(lambda: one.startup._looking is None or one.startup._looking.done(), "nobody to look any more")
@@ -85,7 +59,7 @@ async def waiting(port: Port, wait: float = 30.0, **settings: Any) -> AsyncItera
         assert not one.bugs
 
 
-async def test_they_go_on_once_it_is_there(port: Port) -> None:
+async def test_they_go_on_once_it_is_there(port: LatePort) -> None:
     async with waiting(port) as one:
         tasks = [start(one.rig)[1]]
         await one.holds(1)
@@ -105,7 +79,7 @@ async def test_they_go_on_once_it_is_there(port: Port) -> None:
         assert time.monotonic() - began < 0.3
 
 
-async def test_the_time_for_it_is_over(port: Port) -> None:
+async def test_the_time_for_it_is_over(port: LatePort) -> None:
     breaker = Breaker("app", BreakerRule(failures=1, reset=30), frozenset(), lambda *_: None)
     async with waiting(port, 0.4, breaker=breaker) as one:
         began = time.monotonic()
@@ -122,14 +96,14 @@ async def test_the_time_for_it_is_over(port: Port) -> None:
         assert one.rig.calls.outcomes == ["not-started"] * 3 + ["connection-refused"]
 
 
-async def test_the_requests_own_time_is_over_before(port: Port) -> None:
+async def test_the_requests_own_time_is_over_before(port: LatePort) -> None:
     async with waiting(port, on_route={"total": 0.3}) as one:
         began = time.monotonic()
         assert isinstance(await one.ask(), NotStarted)
         assert_within(time.monotonic() - began, 0.3)
 
 
-async def test_clients_leave(port: Port) -> None:
+async def test_clients_leave(port: LatePort) -> None:
     async with waiting(port) as one:
         tasks = [start(one.rig)[1] for _ in range(3)]
         await one.holds(3)
@@ -139,7 +113,7 @@ async def test_clients_leave(port: Port) -> None:
                 assert (await task)[1] is None
 
 
-async def test_nobody_looks_for_it_when_all_have_left(port: Port) -> None:
+async def test_nobody_looks_for_it_when_all_have_left(port: LatePort) -> None:
     async with waiting(port) as one:
         for _ in range(2):
             tasks = [start(one.rig)[1] for _ in range(3)]
@@ -151,14 +125,14 @@ async def test_nobody_looks_for_it_when_all_have_left(port: Port) -> None:
             assert one.dials == dials
 
 
-async def test_what_is_there_at_once_is_not_looked_for(port: Port) -> None:
+async def test_what_is_there_at_once_is_not_looked_for(port: LatePort) -> None:
     async with waiting(port) as one, port.open():
         assert await one.ask() is None
         assert one.told == ["up"]
         assert one.dials == 1
 
 
-async def test_calls_of_the_app_are_not_held(port: Port) -> None:
+async def test_calls_of_the_app_are_not_held(port: LatePort) -> None:
     async with waiting(port) as one:
         one.rig.way.waits = False
         assert isinstance(await one.ask(), ConnectFailed)

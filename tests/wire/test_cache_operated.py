@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.support.client import Client, fetch
-from tests.support.config import config
+from tests.support.config import config, url
+from tests.support.faults import refusing
 from tests.support.gateway import Gateway, until
+from tests.support.late_port import LatePort
 from tests.support.message import Request
 from tests.support.origin import Origin, ok
 from tests.wire.conftest import Start, StartOnce
@@ -186,6 +189,40 @@ async def test_it_is_not_ready_before_what_is_critical_is_warm(start: Start, ori
     assert all([await stored(gateway, f"/kept/{name}") for name in "abc"])
 
 
+async def test_an_app_that_starts_later_is_waited_for(origin: Origin, tmp_path: Path, port: LatePort) -> None:
+    """As beside a native sidecar, which must be up first. The app's breaker has not opened when it is there."""
+    whole = config(origin.address, ingress={"routes": ROUTES}, cache={"warm": {**WARM, "retries": 0}})
+    whole["upstreams"]["app"] = {"url": url(port.address), "breaker": {"failures": 1}}
+    gateway = Gateway(tmp_path, whole).spawn()
+    try:
+        await gateway.event(event="listening", listener="metrics", within=30)
+        assert (await gateway.get("/livez")).status == 200
+        await asyncio.sleep(1)  # longer than all tries take
+        assert (await gateway.get("/readyz")).status == 503
+        async with port.open() as app:
+            app.answer = lambda request: ok(SITEMAP if request.target == b"/told/sitemap.xml" else b"ok")
+            event = await gateway.event(event="cache_warmed")
+            assert (event["done"], event["failed"]) == (4, 0)
+            assert (await gateway.get("/readyz")).status == 200
+            assert (await fetch(gateway.ingress, "GET", "/rest/a")).status == 200
+    finally:
+        await asyncio.to_thread(gateway.stop)
+
+
+async def test_an_app_that_never_starts_keeps_nobody_waiting_for_ever(tmp_path: Path, origin: Origin) -> None:
+    with refusing() as nobody:
+        whole = config(nobody, ingress={"routes": ROUTES}, cache={"warm": {**WARM, "critical_wait": "800ms"}})
+        gateway = Gateway(tmp_path, whole)
+        began = time.monotonic()
+        await asyncio.to_thread(gateway.start)
+        try:
+            assert time.monotonic() - began >= 0.8
+            assert (await gateway.get("/readyz")).status == 200
+            await gateway.event(event="cache_not_warm")
+        finally:
+            await asyncio.to_thread(gateway.stop)
+
+
 async def test_a_sitemap_may_come_by_a_route_without_a_cache(start: Start, origin: Origin) -> None:
     origin.answer = lambda request: ok(SITEMAP if request.target == b"/sitemap.xml" else b"ok")
     warm = {**WARM, "sitemap": "/sitemap.xml", "at_start": False}
@@ -197,12 +234,15 @@ async def test_a_sitemap_may_come_by_a_route_without_a_cache(start: Start, origi
 
 
 async def test_a_gateway_that_waits_for_what_is_critical_can_be_stopped(origin: Origin, tmp_path: Path) -> None:
-    origin.hold()
+    async def never(_: Request) -> bytes:
+        return await asyncio.get_running_loop().create_future()
+
+    origin.answer = never
     warm = {**WARM, "critical_wait": "30s"}
     gateway = Gateway(tmp_path, config(origin.address, ingress={"routes": ROUTES}, cache={"warm": warm}))
     gateway.spawn()
     try:
-        await origin.request()
+        await until(lambda: bool(origin.requests), "the critical one to be asked for")
         gateway.sigterm()
         assert await gateway.wait(10) == 0
     finally:

@@ -5,36 +5,22 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterator
-
-import pytest
 
 from tests.support.client import Client, fetch
 from tests.support.config import config, url
 from tests.support.expect import assert_problem, assert_within
 from tests.support.gateway import Gateway, until
+from tests.support.late_port import LatePort
 from tests.support.origin import Origin, ok
-from tests.upstreams.test_startup import Port
 from tests.wire.conftest import Start
 
 
-@pytest.fixture
-def port() -> Iterator[Port]:
-    port = Port()
-    yield port
-    port.sock.close()
-
-
-async def begin(start: Start, origin: Origin, port: Port, wait: str) -> Gateway:
+async def begin(start: Start, origin: Origin, port: LatePort, wait: str) -> Gateway:
     """Its app will be at the port; `origin` is its provider. Egress has a way to the app, too."""
     whole = config(origin.address, startup_wait=wait)
-    whole["upstreams"]["app"] = {"url": url(port.sock.getsockname()), "breaker": {"failures": 3}}
+    whole["upstreams"]["app"] = {"url": url(port.address), "breaker": {"failures": 3}}
     whole["egress"]["routes"].append({"path": "/app/**", "strip_prefix": "/app", "upstream": "app"})
     return await start(whole=whole)
-
-
-async def held(gateway: Gateway) -> int:
-    return int(await gateway.metric("gateway_in_flight", scope="listener", name="ingress"))
 
 
 async def app_state(gateway: Gateway) -> dict[str, str]:
@@ -42,7 +28,7 @@ async def app_state(gateway: Gateway) -> dict[str, str]:
     return part
 
 
-async def test_an_app_that_comes_late_and_goes_first(start: Start, origin: Origin, port: Port) -> None:
+async def test_an_app_that_comes_late_and_goes_first(start: Start, origin: Origin, port: LatePort) -> None:
     gateway = await begin(start, origin, port, "30s")
     assert (await gateway.get("/readyz")).status == 200
     body = b"x" * 200_000
@@ -92,7 +78,7 @@ async def test_an_app_that_comes_late_and_goes_first(start: Start, origin: Origi
     assert await gateway.wait() == 0
 
 
-async def test_an_app_that_does_not_come(start: Start, origin: Origin, port: Port) -> None:
+async def test_an_app_that_does_not_come(start: Start, origin: Origin, port: LatePort) -> None:
     gateway = await begin(start, origin, port, "2s")
     began = time.monotonic()
     answers = await asyncio.gather(*(fetch(gateway.ingress, "GET", "/") for _ in range(5)))
