@@ -11,6 +11,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
+from functools import partial
+from heapq import nlargest
+from itertools import takewhile
 from typing import NamedTuple
 
 from gateway.background import Background, Bug
@@ -30,6 +33,8 @@ from gateway.state.ports import Unavailable
 LONGEST_WHO, LONGEST_WHY = 100, 500
 #: Tries for one change while others change flags too.
 _TRIES = 8
+#: Flags that a name which is none is compared with.
+_COMPARED = 30
 #: Flags that are compiled at once when a store has learned of so many changes; more are compiled in slices.
 _AT_ONCE = 50
 
@@ -234,7 +239,8 @@ class Registry:
 
     def _must_be(self, name: str) -> None:
         if name not in self._define:
-            near = get_close_matches(name, self._define, 1)
+            # Of a thousand, each is compared with those alone that look like it from both ends.
+            near = get_close_matches(name, nlargest(_COMPARED, self._define, partial(_alike, name)), 1)
             raise NoSuchFlag(name, near[0] if near else "")
 
     def _learned(self) -> None:
@@ -318,6 +324,12 @@ class Registry:
         changed = frozenset(name for name in names if not same(before.get(name), effective.get(name)))
         for told in self.on_change:
             told(changed)
+
+
+def _alike(one: str, other: str) -> int:
+    """Characters that two names share at their ends."""
+    ends = zip(one, other, strict=False), zip(reversed(one), reversed(other), strict=False)
+    return sum(sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], end)) for end in ends)
 
 
 def _about(one: Wrong, name: str) -> Wrong:

@@ -181,6 +181,18 @@ def many(number: int = 1000) -> dict[str, object]:
     }
 
 
+def test_what_was_perhaps_meant_is_found_among_many_soon() -> None:
+    one = Registry({})
+    one.configure(dict.fromkeys([f"{'A_RATHER_LONG_NAME_OF_A_FLAG_' * 3}{n}" for n in range(1000)], True), {})
+    began = time.process_time()
+    with pytest.raises(NoSuchFlag) as found:
+        one.shown(f"{'A_RATHER_LONG_NAME_OF_A_FLAG_' * 3}9O9")
+    assert found.value.nearest.endswith(("_909", "_99"))
+    with pytest.raises(NoSuchFlag):
+        one.shown("A_RATHER_LONG_NAME_OF_A_FLAG_" * 6)
+    assert time.process_time() < began + 0.15
+
+
 async def test_a_change_of_one_leaves_the_others_as_they_are() -> None:
     one = Registry({})
     one.configure(many(), SEGMENTS)

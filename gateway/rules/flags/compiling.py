@@ -15,6 +15,9 @@ from gateway.rules.flags.context import KNOWN, SHORT
 
 Place = tuple[str | int, ...]
 
+#: Mistakes in which a key that may have been meant is looked for: that takes a while.
+_SUGGESTED = 20
+
 _T = TypeVar("_T")
 #: A long computation, step by step, so that whoever does it may do other things in between.
 Steps = Generator[None, None, _T]
@@ -82,7 +85,7 @@ class Notes:
             return {}
         for key in raw if known is not None else ():
             if key not in (known or ()):
-                near = get_close_matches(str(key), known or (), 1)
+                near = get_close_matches(str(key), known or (), 1) if len(self.wrong) < _SUGGESTED else []
                 self.refuse((*at, str(key)), "no such key" + (f"; is it {near[0]}?" if near else ""))
         return raw
 

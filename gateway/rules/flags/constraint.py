@@ -31,7 +31,7 @@ _LISTS = ("IN", "NOT_IN", "IN_CIDR", *_STRINGS)
 #: Every operator there is.
 OPERATORS = frozenset({*_LISTS, *_COMPARE, "REGEX"})
 
-_number = re.compile(r"\s*[+-]?(?:[0-9]+\.?[0-9]*|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?\s*", re.ASCII).fullmatch
+_number = re.compile(r"\s*[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]{1,4})?\s*", re.ASCII).fullmatch
 
 
 # So many values are remembered as read, by each constraint; longer ones are no number, date or version.
@@ -135,7 +135,7 @@ def _single(operator: str, name: str, value: str | None, ignore_case: bool, at: 
             return None
         return lambda asked: (found := read(asked)) is not None and search(found)
     kind = operator.partition("_")[0]
-    wanted = _PARSERS[kind](value)
+    wanted = None if len(value) > _LONGEST else _PARSERS[kind](value)
     if wanted is None:
         notes.refuse(at, f"{shown(value)} is no {_KINDS[kind]}")
         return None

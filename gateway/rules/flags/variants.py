@@ -38,6 +38,7 @@ class Variants:
         """`stickiness` is for variants that do not name their own; `by_rule` why a flag with one variant is on."""
         self._overrides: list[_Override] = []
         self._answers: list[Answer] = []
+        named: set[str] = set()
         weights: list[int] = []
         listed = notes.items(raw, at)
         for number, one in enumerate(listed):
@@ -46,6 +47,9 @@ class Variants:
             variant = self._variant(given, (*at, number), notes)
             if variant is None:
                 continue
+            if variant.name in named:
+                notes.refuse((*at, number, "name"), f"another variant is called {shown(variant.name)} too")
+            named.add(variant.name)
             self._answers.append(Answer(True, SPLIT if len(listed) > 1 else by_rule, variant))
             weights.append(weight)
             self._override(given.get("overrides"), variant, (*at, number, "overrides"), notes)
@@ -84,13 +88,12 @@ class Variants:
         """The draw: 1 to `total`."""
         return hashed(self._prefix, self._who(asked) or asked.random, VARIANT_SEED) % self.total + 1
 
-    def _variant(self, given: Mapping[str, object], at: Place, notes: Notes) -> Variant | None:
+    @staticmethod
+    def _variant(given: Mapping[str, object], at: Place, notes: Notes) -> Variant | None:
         name = as_text(given.get("name"))
         if not name:
             notes.refuse(at, "a variant wants a name")
             return None
-        if any(answer.variant is not None and answer.variant.name == name for answer in self._answers):
-            notes.refuse((*at, "name"), f"another variant is called {shown(name)} too")
         return Variant(name, payload(given.get("payload"), (*at, "payload"), notes))
 
     @staticmethod

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import pytest
@@ -139,3 +140,13 @@ def test_no_raw_constraint_and_no_value_is_an_error(raw: Any, found: str | None)
     for one in conditions(raw, (), Notes()):
         assert one.test(Context(properties={"x": found})) in (True, False)
         assert one.said
+
+
+@pytest.mark.parametrize("operator", ["NUM_EQ", "SEMVER_GT", "DATE_AFTER", "REGEX"])
+@pytest.mark.parametrize("text", ["1" * 30_000 + "x", "1." * 15_000, "(" * 30_000, " " * 30_000 + "x"])
+def test_a_value_that_was_made_to_take_long_is_refused_at_once(operator: str, text: str) -> None:
+    began = time.process_time()
+    notes = Notes()
+    condition({"field": "plan", "operator": operator, "value": text}, (), notes)
+    assert len(notes.wrong) == 1
+    assert time.process_time() < began + 0.3
