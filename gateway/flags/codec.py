@@ -10,8 +10,10 @@ from gateway.flags.ports import Change
 from gateway.rules.flags.compiling import Wrong
 from gateway.rules.flags.layers import Value
 
-#: Bytes of a live value as JSON.
-LONGEST_VALUE = 32_768
+#: Bytes of a live value as JSON, and lists and mappings within one another, as the config file may have.
+LONGEST_VALUE, DEEPEST = 32_768, 32
+#: Seconds since 1970 of a change that somebody's clock may have given, and of none that is later (the year 4821).
+LATEST = 9e10
 
 
 class Garbage(Exception):
@@ -35,14 +37,33 @@ def change(flag: object, when: object, raw: object) -> Change:
     """A change of parts that were JSON. Raises Garbage."""
     if not isinstance(raw, Mapping) or not isinstance(flag, str) or type(when) not in (int, float):
         raise Garbage("a change is no mapping, or has no time")
+    if not 0 <= when < LATEST:
+        raise Garbage(f"a change of {flag} has a time that no clock gives")
     value, who, why = raw.get("value"), raw.get("who"), raw.get("why")
     if not (value is None or isinstance(value, dict)) or not isinstance(who, str) or not isinstance(why, str):
         raise Garbage(f"a change of {flag} lacks a value, or who made it and why")
+    if _deep(value):
+        raise Garbage(f"a change of {flag} has more than {DEEPEST} lists and mappings within one another")
     return Change(flag, value, who, why, float(when))  # type: ignore[arg-type]  # checked above
+
+
+def _deep(value: object) -> bool:
+    """Whether it has more than DEEPEST levels."""
+    level: list[object] = [value]
+    for _ in range(DEEPEST + 1):
+        inner: list[object] = []
+        for one in level:
+            inner += one.values() if isinstance(one, Mapping) else one if isinstance(one, list) else ()
+        if not inner:
+            return False
+        level = inner
+    return True
 
 
 def unsuitable(value: Value) -> list[Wrong]:
     """What no store could keep of a value."""
+    if _deep(value):
+        return [Wrong((), f"it has more than {DEEPEST} lists and mappings within one another")]
     try:
         size = len(orjson.dumps(value))
     except TypeError:  # orjson's own errors are of its kind

@@ -174,6 +174,33 @@ async def test_a_key_of_another_kind_is_a_fault_of_the_server(replica: Open, ser
     await until(lambda: up(a))
 
 
+async def test_a_change_that_has_no_place_in_its_history_is_not_made(replica: Open, server: RedisServer) -> None:
+    a, b = await replica(), await replica()
+    with server.client() as client:
+        client.set("{gateway}:flags:history:A", "x")
+        with pytest.raises(Unavailable, match="WRONGTYPE"):
+            await a.put("A", {"enabled": True})
+        assert client.hgetall(LIVE) == {}
+        with pytest.raises(Unavailable, match="WRONGTYPE"):
+            await a.registry.history("A")
+        client.delete("{gateway}:flags:history:A")
+    await until(lambda: up(a))
+    await a.put("A", {"enabled": True})
+    await until(lambda: b.on("A"))
+
+
+@pytest.mark.parametrize("when", ["90000000000000", "999999999999999", "1" + "0" * 30])
+async def test_a_time_that_no_clock_gives_is_nobodys(replica: Open, server: RedisServer, when: str) -> None:
+    a = await replica()
+    with server.client() as client:
+        client.hset(LIVE, mapping={"A": f'{when}:{{"value":{{"enabled":false}},"who":"x","why":"y"}}', "": "mark"})
+    await until(lambda: a.store.mark == b"mark")
+    await a.put("A", {"enabled": True})
+    assert a.on("A")
+    await a.put("A", {"enabled": False})
+    assert not a.on("A")
+
+
 async def test_flags_without_a_value_make_room(replica: Open, server: RedisServer) -> None:
     gone = '5:{"value":null,"who":"x","why":"y"}'
     there = '5:{"value":{"enabled":true},"who":"x","why":"y"}'

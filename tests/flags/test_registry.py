@@ -6,9 +6,11 @@ import asyncio
 import gc
 import time
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
+from gateway.flags.codec import DEEPEST, Garbage, change
 from gateway.flags.memory_store import MemoryStore
 from gateway.flags.merging import merged
 from gateway.flags.ports import Change, NoSuchFlag, WrongChange
@@ -113,6 +115,20 @@ async def test_a_name_that_no_context_has_is_refused() -> None:
     with pytest.raises(WrongChange, match="plam"):
         await one.put("A", {"constraints": [constraint]}, "ann", "")
     await one.put("A", {"constraints": [{**constraint, "field": "plan"}]}, "ann", "")
+
+
+@pytest.mark.parametrize("deep", [DEEPEST + 1, 250, 400])
+async def test_what_goes_deeper_than_anybody_can_write_is_refused(deep: int) -> None:
+    """Else it would be kept, and no list of flags could be shown any more."""
+    payload: list[Any] = []
+    for _ in range(deep):
+        payload = [payload]
+    value = {"variants": [{"name": "a", "weight": 1, "payload": payload}]}
+    one = registry()
+    with pytest.raises(WrongChange, match="within one another"):
+        await one.put("A", value, "ann", "")
+    with pytest.raises(Garbage):
+        change("A", 1.0, {"value": value, "who": "", "why": ""})
 
 
 async def test_a_mistake_in_the_file_stops_no_change() -> None:

@@ -33,6 +33,9 @@ elseif #ARGV > 6 then
   for i = 7, #ARGV, 3 do
     local before = redis.call('HGET', KEYS[1], ARGV[i])
     local at = tonumber(string.match(before or '', '^(%d+):') or '0')
+    if at >= 9e13 then  -- later than any clock says (codec.LATEST)
+      at = 0
+    end
     local when = tonumber(ARGV[i + 1])
     if ARGV[3] ~= '*' then
       when = math.max(when, now, at + 1)
@@ -42,9 +45,10 @@ elseif #ARGV > 6 then
     elseif when > at then
       local change = string.format('%.0f', when) .. ':' .. ARGV[i + 2]
       local list = KEYS[2 + (i - 7) / 3]
-      redis.call('HSET', KEYS[1], ARGV[i], change)
+      -- First what may fail, for the list's key may have become something else.
       redis.call('RPUSH', list, change)
       redis.call('LTRIM', list, -tonumber(ARGV[6]), -1)
+      redis.call('HSET', KEYS[1], ARGV[i], change)
       wrote = true
     end
   end
