@@ -31,8 +31,8 @@ from gateway.state.ports import Unavailable
 
 #: Characters of who changed a flag, and of why.
 LONGEST_WHO, LONGEST_WHY = 100, 500
-#: Tries for one change while others change flags too.
-_TRIES = 8
+#: Tries for one change while other replicas change flags too.
+_TRIES = 20
 #: Flags that a name which is none is compared with.
 _COMPARED = 30
 #: Flags that are compiled at once when a store has learned of so many changes; more are compiled in slices.
@@ -92,6 +92,7 @@ class Registry:
         self._ready: FlagSet | None = None
         #: The fields of a request that the config file's own definitions read.
         self.read: frozenset[str] = frozenset()
+        self._changing = asyncio.Lock()
         self._background = Background("flags.registry", bug)
         #: Runs while more has changed than is compiled at once.
         self._catching_up: asyncio.Task[None] | None = None
@@ -205,6 +206,10 @@ class Registry:
 
     async def _change(self, name: str, make: _Make, who: str, why: str) -> Shown:
         self._must_be(name)
+        async with self._changing:  # one by one: of those that are made upon the same, one alone is kept
+            return await self._tried(name, make, who, why)
+
+    async def _tried(self, name: str, make: _Make, who: str, why: str) -> Shown:
         for _ in range(_TRIES):
             await self._caught_up()
             mark, before = self._store.mark, self._live.get(name)
@@ -213,7 +218,7 @@ class Registry:
             if await self._store.put(Change(name, value, who, why), mark):
                 await self._caught_up()
                 return self.shown(name)
-        raise Unavailable("others change flags all the time")
+        raise Unavailable("other replicas change flags all the time")
 
     def _check(self, name: str, value: Value | None, who: str, why: str) -> None:
         wrong: list[Wrong] = []

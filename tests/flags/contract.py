@@ -158,6 +158,17 @@ class SharedContract(StoreContract):
         both = {"group_id": "x", "stickiness": "user"}
         await until(lambda: a.registry.shown("B").live == b.registry.shown("B").live == both)
 
+    async def test_many_who_change_at_once_all_do(self, replica: Open) -> None:
+        a, b = await replica(), await replica()
+        changing = [
+            one.registry.patch("B", {"rollout": f"{number}%"}, "ann", f"{number} by {by}")
+            for number in range(15)
+            for by, one in (("a", a), ("b", b))
+        ]
+        await asyncio.gather(*changing)
+        assert len({one.why for one in await a.registry.history("B")}) == 30
+        assert await until(lambda: a.registry.shown("B") == b.registry.shown("B")) < SOON
+
     async def test_what_another_has_made_impossible_is_refused(self, replica: Open) -> None:
         a, b = await replica(), await replica()
         assert await a.store.put(Change("B", {"requires": ["A"]}, "ann", ""), a.store.mark)

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 #: Steps of a program, and characters of a text that is looked at; a longer one never matches.
 MOST_STEPS, LONGEST = 500, 1024
-_MOST_REMEMBERED = 4096  # leads from a state to the next
+_MOST_REMEMBERED = 1024  # leads from a state to the next: what a client can make it remember, for each pattern
 
 BEGIN, END, LINE_BEGIN, LINE_END, WORD_EDGE, NO_WORD_EDGE = range(6)
 
