@@ -35,16 +35,16 @@ def decoded(flag: str, when: float, data: bytes) -> Change:
 
 def change(flag: object, when: object, raw: object) -> Change:
     """A change of parts that were JSON. Raises Garbage."""
-    if not isinstance(raw, Mapping) or not isinstance(flag, str) or type(when) not in (int, float):
+    if not isinstance(raw, Mapping) or not isinstance(flag, str) or isinstance(when, bool):
         raise Garbage("a change is no mapping, or has no time")
-    if not 0 <= when < LATEST:
+    if not isinstance(when, (int, float)) or not 0 <= when < LATEST:
         raise Garbage(f"a change of {flag} has a time that no clock gives")
     value, who, why = raw.get("value"), raw.get("who"), raw.get("why")
     if not (value is None or isinstance(value, dict)) or not isinstance(who, str) or not isinstance(why, str):
         raise Garbage(f"a change of {flag} lacks a value, or who made it and why")
     if _deep(value):
         raise Garbage(f"a change of {flag} has more than {DEEPEST} lists and mappings within one another")
-    return Change(flag, value, who, why, float(when))  # type: ignore[arg-type]  # checked above
+    return Change(flag, value, who, why, float(when))
 
 
 def _deep(value: object) -> bool:

@@ -166,8 +166,8 @@ class SharedContract(StoreContract):
             for by, one in (("a", a), ("b", b))
         ]
         await asyncio.gather(*changing)
-        assert len({one.why for one in await a.registry.history("B")}) == 30
         assert await until(lambda: a.registry.shown("B") == b.registry.shown("B")) < SOON
+        assert len({one.why for one in await a.registry.history("B")}) == 30
 
     async def test_what_another_has_made_impossible_is_refused(self, replica: Open) -> None:
         a, b = await replica(), await replica()
