@@ -209,3 +209,11 @@ def test_who_asks_again_gets_what_he_got_and_all_is_counted() -> None:
     site.change({"A": False, "B": False})
     assert told(b"u1") == b"X-Feature-A: off\r\nX-Feature-B: off\r\n"
     assert sum(site.counts().values()) == 6 + 2 * 64 + 2 * 3000 + 4
+
+
+def test_a_flag_that_wants_a_forced_one_goes_by_what_that_says_to_others() -> None:
+    define = {"A": False, "B": {"requires": ["A"]}}
+    site = Site(define, forced=Forced("X-Try", token="correct-horse"))
+    one = site.exchange([(b"X-Try", b"A, token=correct-horse")])
+    context = site.evaluator.of(one)
+    assert [context.ask(name).value for name in "AB"] == ["on", "off"]
