@@ -6,6 +6,7 @@ import json
 import shutil
 import subprocess
 import time
+import urllib.error
 import urllib.parse
 import urllib.request
 from pathlib import Path
@@ -17,7 +18,7 @@ import yaml
 
 from tests.support.redis import free_port
 
-START = 30.0  # seconds until it is ready, on a machine that others use
+START = 60.0  # seconds until it has scraped, on a machine that others use
 PATIENCE = 15.0  # seconds for one answer
 
 
@@ -30,19 +31,19 @@ def tool(name: str) -> str:
 
 
 class Prometheus:
-    """One server in `directory`. Use as a context manager."""
+    """One server in `directory`. Use as a context manager; it is there when it first `sees` something."""
 
     def __init__(self, directory: Path, config: dict[str, Any]) -> None:
         self._binary = tool("prometheus")
         self._directory = directory
+        self._log = directory / "prometheus.log"
         self._config = directory / "prometheus.yml"
         self._config.write_text(yaml.safe_dump(config))
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Prometheus:
-        log = self._directory / "prometheus.log"
-        with log.open("wb") as output:
+        with self._log.open("wb") as output:
             self._process = subprocess.Popen(
                 [
                     self._binary,
@@ -53,11 +54,6 @@ class Prometheus:
                 stdout=output,
                 stderr=output,
             )
-        until = time.monotonic() + START
-        while not self._ready():
-            assert self._process.poll() is None, log.read_text()
-            assert time.monotonic() < until, f"it is not ready after {START} s:\n{log.read_text()}"
-            time.sleep(0.02)
         return self
 
     def __exit__(
@@ -88,10 +84,12 @@ class Prometheus:
         return result
 
     def sees(self, query: str) -> None:
-        """Wait until an expression has a result. The first scrape comes 5 s after the start, whatever the interval."""
+        """Wait until it is there and an expression has a result. It begins to scrape 5 s after its start."""
         until = time.monotonic() + START
-        while not self.instant(query):
-            assert time.monotonic() < until, f"it saw nothing of {query} in {START} s"
+        while not (self._ready() and self.instant(query)):
+            assert self._process is not None
+            assert self._process.poll() is None, self._log.read_text()
+            assert time.monotonic() < until, f"it saw nothing of {query} in {START} s:\n{self._log.read_text()}"
             time.sleep(0.05)
 
     def _ready(self) -> bool:

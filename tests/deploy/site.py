@@ -20,8 +20,8 @@ PACE = 0.02  # seconds between two requests of one client
 Step = Callable[[int], Awaitable[None]]
 
 
-def everything(origin: Address, nobody: Address, redis: str) -> dict[str, Any]:
-    """The config. Nobody listens at `nobody`, where the upstream `broken` is."""
+def everything(origin: Address, nobody: Address, redis: str, metrics: int) -> dict[str, Any]:
+    """The config. Nobody listens at `nobody`, where the upstream `broken` is; `metrics` is that listener's port."""
     limit = {"limit": "1000/s", "by": "ip"}
     return config(
         origin,
@@ -57,6 +57,7 @@ def everything(origin: Address, nobody: Address, redis: str) -> dict[str, Any]:
         },
         cache={"entries": 20},
         state={"redis": redis},
+        metrics={"bind": f"127.0.0.1:{metrics}"},
     )
 
 
