@@ -19,7 +19,19 @@ settings.load_profile("suite")
 
 
 #: Folders whose files take longest. They come first, so that no worker is left with one when the others are done.
-LONGEST = ("faults", "cache", "cli", "wire", "clients", "admin", "upstreams", "state", "telemetry", "listeners")
+LONGEST = (
+    "faults",
+    "cache",
+    "cli",
+    "wire",
+    "clients",
+    "deploy",
+    "admin",
+    "upstreams",
+    "state",
+    "telemetry",
+    "listeners",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -24,21 +24,24 @@ _NO_METRIC = re.compile(r"\"[^\"]*\"|\b(?:by|on|group_left|group_right|without|i
 
 
 class Query(NamedTuple):
-    """An expression, and where it stands."""
+    """An expression, where it stands, and what its series are called."""
 
     where: str
     expr: str
+    legend: str
 
 
 def queries() -> list[Query]:
     """Every expression of the panels and the annotations."""
     of_panels = [
-        Query(f"{panel['id']} {panel['title']} {target['refId']}", target["expr"])
+        Query(f"{panel['id']} {panel['title']} {target['refId']}", target["expr"], target["legendFormat"])
         for panel in PANELS
         for target in panel["targets"]
     ]
     return of_panels + [
-        Query(f"annotation {one['name']}", one["expr"]) for one in DASHBOARD["annotations"]["list"] if "expr" in one
+        Query(f"annotation {one['name']}", one["expr"], one["textFormat"])
+        for one in DASHBOARD["annotations"]["list"]
+        if "expr" in one
     ]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
 from typing import Any
 
 from tests.support.client import Address, Client
@@ -15,6 +15,7 @@ from tests.support.origin import ok
 from tests.support.wire import Ended
 
 SLOW = 0.15  # seconds that the app takes for what is slow
+PATIENCE = 20.0  # seconds for an answer, on a machine that others use
 PACE = 0.02  # seconds between two requests of one client
 
 Step = Callable[[int], Awaitable[None]]
@@ -102,20 +103,23 @@ class Load:
         await asyncio.gather(*self._clients)
 
     async def _client(self, address: Address, path: Callable[[int], str]) -> None:
-        number = 0
-        async with await Client.connect(address) as client:
+        number, closed = 0, True
+        async with AsyncExitStack() as stack:
             while not self._stopping:
+                if closed:
+                    client = await stack.enter_async_context(await Client.connect(address))
                 number += 1
-                await client.request("GET", path(number), [("X-User-Id", f"u{number % 10}")])
+                fields = [("X-User-Id", f"u{number % 10}")]
+                closed = (await client.request("GET", path(number), fields, within=PATIENCE)).closes
                 await asyncio.sleep(PACE)
 
     async def _vandal(self, address: Address) -> None:
-        """Sends what is no HTTP, leaves before it is answered, and tries tokens."""
+        """Sends what is no HTTP, and leaves before it is answered."""
         while not self._stopping:
             async with await Client.connect(address) as client:
                 client.send(b"NONSENSE\r\n\r\n")
                 with suppress(Ended):
-                    await client.response()
+                    await client.response(within=PATIENCE)
             async with await Client.connect(address) as client:
                 client.ask("GET", "/slow")
                 await asyncio.sleep(PACE)

@@ -103,6 +103,8 @@ def test_no_query_comes_back_empty(query: Query, seen: Seen, chosen: dict[str, s
     series = seen.prometheus.during(filled(query.expr, chosen), seen.start, seen.end, SCRAPES)
     numbers = [float(value) for one in series for _, value in one["values"]]
     assert [number for number in numbers if not math.isnan(number)], series
+    for label in re.findall(r"\{\{(\w+)\}\}", query.legend):
+        assert all(one["metric"].get(label) for one in series), f"some have no {label}"
 
 
 @pytest.mark.parametrize("query", queries(), ids=lambda query: query.where)
