@@ -20,18 +20,8 @@ settings.load_profile("suite")
 
 #: Folders whose files take longest. They come first, so that no worker is left with one when the others are done.
 LONGEST = (
-    "faults",
-    "cache",
-    "cli",
-    "wire",
-    "clients",
-    "deploy",
-    "admin",
-    "upstreams",
-    "state",
-    "telemetry",
-    "listeners",
-)
+    "faults", "cache", "cli", "wire", "clients", "deploy", "admin", "upstreams", "state", "telemetry", "listeners",
+)  # fmt: skip
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

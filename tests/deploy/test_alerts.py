@@ -10,9 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.deploy import operator_schema
 from tests.deploy.dashboard import DASHBOARD, ROOT, documented, metrics
 from tests.deploy.prometheus import tool
-from tests.deploy.prometheusrule import RESOURCE, RULES, resource
+from tests.deploy.prometheusrule import FOLDER, RESOURCE, RULES, resource
+from tests.support.kubernetes import Manifest, manifests
 
 HERE = Path(__file__).parent
 CASES = ("alerts.yaml", "alerts-of-yesterday.yaml")
@@ -70,3 +72,20 @@ def test_the_rules_name_only_metrics_that_the_gateway_documents() -> None:
 def test_the_operators_resource_is_made_of_the_rules() -> None:
     assert RESOURCE.read_text() == resource(), "run python -m tests.deploy.prometheusrule"
     assert yaml.safe_load(resource())["spec"] == yaml.safe_load(RULES.read_text())
+
+
+@pytest.fixture(scope="module")
+def found() -> Manifest:
+    """What `kubectl apply -k deploy/prometheus` applies."""
+    [found] = manifests("kubectl", "kustomize", FOLDER)
+    assert (found["kind"], found["spec"]) == ("PrometheusRule", yaml.safe_load(RULES.read_text()))
+    return found
+
+
+def test_the_operator_takes_it(found: Manifest) -> None:
+    done = operator_schema.check(found)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_operator_would_not_take_anything(found: Manifest) -> None:
+    assert operator_schema.check({**found, "spec": {"groups": [{"name": "g", "rules": [{"alert": "x"}]}]}}).returncode

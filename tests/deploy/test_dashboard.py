@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
 import pytest
 
-from tests.deploy.dashboard import DASHBOARD, PANELS, ROWS, VARIABLES, documented, metrics, queries
+from tests.deploy.dashboard import DASHBOARD, FILE, PANELS, ROWS, VARIABLES, documented, metrics, queries
+from tests.support.kubernetes import manifests
 
 #: Panels that every Grafana has.
 CORE = {"stat", "timeseries", "state-timeline", "heatmap", "table"}
@@ -83,3 +85,10 @@ def test_what_it_names_is_documented_and_what_is_documented_is_shown() -> None:
     named = set().union(*(metrics(query.expr) for query in queries()))
     assert named - documented() == set()
     assert {name for name in documented() if name.startswith("gateway_")} - named == set()
+
+
+def test_a_config_map_brings_it_to_grafana() -> None:
+    [found] = manifests("kubectl", "kustomize", FILE.parent)
+    assert (found["kind"], found["metadata"]["labels"]["grafana_dashboard"]) == ("ConfigMap", "1")
+    assert json.loads(found["data"]["gateway.json"]) == DASHBOARD
+    assert len(json.dumps(found)) < 250_000, "kubectl apply keeps a copy in an annotation, of 256 KiB at most"
