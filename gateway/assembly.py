@@ -14,8 +14,9 @@ from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
 from time import monotonic
+from weakref import WeakSet
 
-from gateway import build, operations
+from gateway import build, operations, watch_operations
 from gateway.admin.ports import Ports
 from gateway.caching import Caching
 from gateway.control import Control, shown
@@ -40,9 +41,21 @@ from gateway.telemetry.health import Health, State
 from gateway.telemetry.log import Log
 from gateway.telemetry.loop_lag import LoopLag
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.recent import Recent
 from gateway.upstreams.upstream import Upstream
 
 INGRESS, EGRESS = "ingress", "egress"
+
+# What to do about what a part says.
+_LATE = (
+    "every request waits while something else has the processor: look at the container's CPU limit and throttling, "
+    "and at gateway_event_loop_lag_seconds"
+)
+_LINES_LOST = "requests are served all the same: see who reads standard output, and whether it keeps up"
+_CONFIG_REFUSED = (
+    "`config_refused` in the log has each mistake with its line, as `gateway check FILE` has; once the file is "
+    "right, it is taken up by itself"
+)
 
 
 @dataclass(slots=True)
@@ -72,7 +85,10 @@ class Gateway:
         self._journal = Journal(metrics, log, access_log, self._protection)
         self._entropy = Entropy()
         self._lag = LoopLag(metrics.loop_lag)
+        self._recent = Recent(metrics, self._counted_beside)
         self._running: dict[str, _Running] = {}
+        #: Those that end, too.
+        self._listeners: WeakSet[Listener] = WeakSet()
         #: Listeners that a reload has replaced, as they finish what they have.
         self._leaving: dict[asyncio.Task[bool], str] = {}
         self._drained = False
@@ -84,9 +100,10 @@ class Gateway:
     async def start(self) -> None:
         """Bring everything up. Raises OSError when an address cannot be had."""
         self._lag.start()
-        self._health.part("event_loop", self._lag.health)
-        self._health.part("access_log", self._access_log.health)
-        self._health.part("config", self._config_state)
+        self._recent.start()
+        self._health.part("event_loop", self._lag.health, _LATE)
+        self._health.part("access_log", self._access_log.health, _LINES_LOST)
+        self._health.part("config", self._config_state, _CONFIG_REFUSED)
         await self.apply(self.settings)
         if self.settings.cache.warm is None:
             self._ready()
@@ -170,6 +187,7 @@ class Gateway:
         await self._control.stop()
         await self._flagging.close()
         self._lag.stop()
+        self._recent.stop()
         self._log.info("stopped", clean=clean)
         return clean
 
@@ -197,7 +215,24 @@ class Gateway:
             operations.Events(self._protection.events, self._log),
             self._caching.operations(lambda: self.settings),
             self._flagging.operations(lambda: self.settings, self._entropy.take),
+            watch_operations.Watch(self._inside()),
+            watch_operations.LogLevels(self._log.level),
         )
+
+    def _inside(self) -> watch_operations.Inside:
+        return watch_operations.Inside(
+            self._health,
+            self._metrics,
+            self._recent,
+            self._journal.slow,
+            lambda: self._listeners,
+            self._forwarding.pools,
+            self._protection.backends,
+        )
+
+    def _counted_beside(self) -> dict[str, int]:
+        answered, fetched = self._caching.metrics.answers()
+        return {watch_operations.ANSWERED: answered, watch_operations.FETCHED: fetched}
 
     def _serving(self) -> tuple[Snapshot, request_head.Interest] | None:
         """By what ingress serves now."""
@@ -223,6 +258,7 @@ class Gateway:
         listener = Listener(name, section.limits, interest, pipeline, self._journal.bug, part)
         with about(f"{name}.bind {shown(section.bind.host, section.bind.port)}"):
             host, port = await listener.start(section.bind.host, section.bind.port)
+        self._listeners.add(listener)
         self._log.info("listening", listener=name, address=shown(host, port))
         return _Running((section.bind.host, section.bind.port), listener, pipeline)
 

@@ -48,6 +48,10 @@ Said = Callable[[Exchange], bytes]
 _FLYING, _LEAST_FLYING = 4, 8 << 20
 #: Seconds between two lines about what could not be warmed.
 _TELL_AGAIN = 10.0
+_TIER_DOWN = (
+    "upstreams are asked more often, and purges reach the other replicas late; it is tried again by itself: see that "
+    "the Redis of `state.redis` is there and answers within `state.timeout`"
+)
 #: The terms on which requests share a fetch where nothing is stored.
 _SHARES = Cache()
 
@@ -128,7 +132,7 @@ class Caching:
             self._health.forget("cache")
             self.metrics.forget_redis()
         else:
-            self._health.part("cache", made.tier.health)
+            self._health.part("cache", made.tier.health, _TIER_DOWN)
             self.metrics.watch_redis(made.tier.counts, partial(getattr, made.tier, "up"))
         if before.tier is not None:
             await before.tier.close()

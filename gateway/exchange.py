@@ -83,6 +83,18 @@ class Client(Protocol):
         """Give up the transport to a tunnel: it, who is to hear of its loss, and the bytes that came too early."""
 
 
+class Carrier(Protocol):
+    """Carries bytes both ways, and counts them."""
+
+    @property
+    def bytes_in(self) -> int:
+        """Bytes that came from the client."""
+
+    @property
+    def bytes_out(self) -> int:
+        """Bytes that came from the upstream."""
+
+
 class RequestBody:
     """A request's body on its way from the client to whoever takes it.
 
@@ -244,7 +256,9 @@ class Exchange:
         "stamp",
         "started",
         "status",
+        "streams",
         "trace_id",
+        "tunnel",
         "tunnelled_in",
         "until_close",
         "upstream",
@@ -314,8 +328,12 @@ class Exchange:
         self.status = 0
         #: The response's body ends where the connection does, so that a closed one would look whole.
         self.until_close = False
+        #: The response is an event stream: it may last.
+        self.streams = False
         self.bytes_out = 0
         self.tunnelled_in = 0
+        #: What carries bytes now, after a 101; it counts its own.
+        self.tunnel: Carrier | None = None
         #: Why the exchange did not end well, as a short slug; empty when it did.
         self.error = ""
         self._at_end: list[Callable[[], None]] | None = None
@@ -338,8 +356,16 @@ class Exchange:
 
     @property
     def bytes_in(self) -> int:
-        """Bytes that came: of the request's body, or through the tunnel."""
+        """Bytes that came: of the request's body, or through the tunnel that is over."""
         return self.body.received + self.tunnelled_in
+
+    @property
+    def carried(self) -> tuple[int, int]:
+        """Bytes that have come and gone so far, of a tunnel too."""
+        tunnel = self.tunnel
+        if tunnel is None:
+            return self.bytes_in, self.bytes_out
+        return self.bytes_in + tunnel.bytes_in, self.bytes_out + tunnel.bytes_out
 
     def at_end(self, give_back: Callable[[], None]) -> None:
         """Have `give_back` called exactly once when this exchange is over, however it ends."""

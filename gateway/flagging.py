@@ -28,6 +28,12 @@ from gateway.telemetry.log import Log
 _TOLD = 20
 
 
+_ADVICE = (
+    "`gateway flags` shows what holds meanwhile, and which values do not; what is kept elsewhere is tried again by "
+    "itself, a value or variable that is wrong has to be set right"
+)
+
+
 @dataclass(slots=True)
 class _Keeping:
     """Where one config has changes kept."""
@@ -101,7 +107,7 @@ class Flagging:
         if before is made:
             return
         if made.in_use:
-            self._health.part("flags", self.registry.health)
+            self._health.part("flags", self.registry.health, _ADVICE)
         else:
             self._health.forget("flags")
         await before.store.close()

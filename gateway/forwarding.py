@@ -22,6 +22,7 @@ from gateway.telemetry.health import Health, State
 from gateway.telemetry.log import Log
 from gateway.telemetry.metrics import Metrics
 from gateway.upstreams.breaker import Breaker
+from gateway.upstreams.pool import Pool
 from gateway.upstreams.startup import Startup, Told
 from gateway.upstreams.upstream import Upstream
 
@@ -88,7 +89,7 @@ class Forwarding:
             part = self._metrics.upstream(name)
             part.watch_connections(upstream.pool.states)
             part.breaker = None if breaker is None else partial(_state, breaker)
-            self._health.part(f"upstream:{name}", partial(_health, upstream))
+            self._health.part(f"upstream:{name}", partial(_health, upstream), partial(_advice, upstream))
         for name, upstream in self._upstreams.items():
             if upstreams.get(name) is not upstream:
                 upstream.pool.retire()
@@ -97,6 +98,10 @@ class Forwarding:
                 self._health.forget(f"upstream:{name}")
                 self.breakers.pop(name, None)
         self._settings, self._upstreams = dict(settings.upstreams), upstreams
+
+    def pools(self) -> dict[str, Pool]:
+        """The connections of each upstream, by its name."""
+        return {name: upstream.pool for name, upstream in self._upstreams.items()}
 
     async def close(self) -> None:
         """Close every connection."""
@@ -146,3 +151,17 @@ def _health(upstream: Upstream) -> tuple[State, str]:
     if breaker.held:
         return "degraded", "the breaker is held open by hand"
     return "degraded", "the breaker is open" if state == 2 else "the breaker is half-open"
+
+
+def _advice(upstream: Upstream) -> str:
+    name, startup, breaker = upstream.name, upstream.startup, upstream.breaker
+    if startup is not None and startup.held:
+        return (
+            "they go on when it accepts a connection, or get 503 when `startup_wait` is over: see how the app starts"
+        )
+    if breaker is not None and breaker.held:
+        return f"its calls get 503 until somebody closes it: `gateway breakers close {name}`"
+    return (
+        "its calls get 503 meanwhile, and it closes by itself when the upstream answers again: the access log's "
+        f"lines with this upstream say how it failed; `gateway breakers close {name}` has it asked at once"
+    )

@@ -8,6 +8,7 @@ from gateway.protection import Protection
 from gateway.telemetry.access_log import AccessLog
 from gateway.telemetry.log import Log
 from gateway.telemetry.metrics import Metrics
+from gateway.telemetry.slow_requests import SLOW, SlowRequests
 
 #: At most one line about malformed requests in so many seconds; the rest is counted.
 _MALFORMED_LOG_INTERVAL = 10.0
@@ -21,13 +22,21 @@ class Journal:
         self._protection = protection
         self._log = log
         self._access_log = access_log
+        self.slow = SlowRequests()
         #: Whether access lines are written.
         self.access = True
 
     def finished(self, exchange: Exchange, now: float) -> None:
-        """One access line."""
+        """One access line, and a note where it took long."""
+        if now - exchange.started >= SLOW:
+            self._took_long(exchange, now - exchange.started)
         if self.access:
             self._access_log.write(exchange, now)
+
+    def _took_long(self, exchange: Exchange, seconds: float) -> None:
+        kind = self.slow.note(exchange, seconds)
+        if kind != "response":
+            exchange.route.metrics.lasting.observe(seconds)
 
     def malformed(self, exchange: Exchange, error: GatewayError, now: float) -> None:  # noqa: ARG002
         """A count for each, a line for the first in a while: a flood of them must not become a flood of lines."""

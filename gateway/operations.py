@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from time import monotonic
 from typing import Any, Literal, NamedTuple, TypeVar, cast
@@ -160,6 +161,7 @@ class Process:
         self._stop = stop
         self._standing = standing
         self._stopping = False
+        self.instance = secrets.token_hex(8)
 
     @property
     def phase(self) -> str:

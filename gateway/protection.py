@@ -41,6 +41,11 @@ from gateway.telemetry.security import SecurityEvents
 #: gone on for as long.
 _FLOOD = BlockRule(after=20, within=60.0, seconds=60.0)
 
+_STATE_DOWN = (
+    "nobody waits for it, and it is tried again by itself: see that the Redis of `state.redis` is there and answers "
+    "within `state.timeout`"
+)
+
 _USER = Term("header", "X-User-Id")
 
 #: A cap, whether all callers share it, and whether it is there for an exchange; None for always.
@@ -138,7 +143,7 @@ class Protection:
         if sharing.shared is None:
             self._health.forget("state")
         else:
-            self._health.part("state", sharing.shared.health)
+            self._health.part("state", sharing.shared.health, _STATE_DOWN)
 
     async def abandon(self, sharing: _Sharing) -> None:
         """Go on with the one before: the config that wanted this one could not be applied."""
@@ -237,12 +242,15 @@ class Protection:
         if self._floods.check(name, now) is None and self._floods.refused(name, _FLOOD, now) is not None:
             self.events.malformed_flood(listener, peer)
 
-    def _families(self) -> Iterator[Family]:
+    def backends(self) -> dict[str, bool]:
+        """Where limits are kept, and whether each answers."""
         shared = self._sharing.shared
+        return {"memory": True} if shared is None else {"memory": True, shared.backend: shared.up}
+
+    def _families(self) -> Iterator[Family]:
         yield from families.of_rules(rule.counts for rule in self.limits.rules())
         yield from families.of_caps(self.caps)
-        backends = {"memory": True} if shared is None else {"memory": True, shared.backend: shared.up}
-        yield from families.of_state(backends, len(self._local))
+        yield from families.of_state(self.backends(), len(self._local))
         yield from families.of_security(self.events.counts)
 
 

@@ -56,6 +56,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "operations": {"admin", "policies", "rules", "settings", "state", "telemetry", "upstreams"},
     "cache_operations": {"admin", "cache", "rules", "settings", "telemetry"},
     "flag_operations": {"admin", "flags", "rules", "state.ports"},
+    "watch_operations": {"admin", "exchange", "listeners", "telemetry", "upstreams"},
     "flagged": {"entropy", "flagging", "flags", "gate", "policies", "rules", "settings"},
     "flagging": {"faults", "flag_operations", "flags", "rules", "settings", "state", "telemetry"},
     "control": {"admin", "faults", "listeners", "settings", "telemetry"},
@@ -74,7 +75,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "assembly": {
         "admin", "build", "caching", "control", "entropy", "errands", "faults", "flagged", "flagging", "flags",
         "forwarding", "journal", "listeners", "operations", "pipeline", "protection", "rules", "settings",
-        "telemetry", "upstreams",
+        "telemetry", "upstreams", "watch_operations",
     },
     "lifecycle": {"assembly", "settings", "telemetry"},
     "demo": set(),
@@ -90,6 +91,7 @@ ONLY_FOR: dict[str, set[str]] = {
     "operations": {"assembly"},
     "cache_operations": {"assembly", "caching"},
     "flag_operations": {"assembly", "flagging"},
+    "watch_operations": {"assembly"},
     "flagged": {"assembly"},
     "flagging": {"assembly", "flagged"},
     "protection": {"assembly", "journal"},
@@ -124,7 +126,7 @@ LIBRARIES: dict[str, set[str]] = {
     "pydantic": {"settings", "policies"},  # a policy holds its own settings
     "pydantic_core": {"settings/types.py"},
     "redis": {"state/redis_client.py"},
-    "rich": {"cli/table.py", "cli/progress.py"},
+    "rich": {"cli/table.py", "cli/screen.py", "cli/progress.py"},
     "shtab": {"cli/completion.py"},
     "uvloop": {"cli/run.py"},
     "watchfiles": {"lifecycle.py"},

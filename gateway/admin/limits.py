@@ -7,6 +7,7 @@ from urllib.parse import quote
 from gateway.admin import ports
 from gateway.admin.operation import Answer, Call, Operation, Parameter
 from gateway.admin.shape import Schema
+from gateway.admin.time_span import FOR, seconds
 
 ROOT = "/api/v1"
 #: So many blocked keys are listed; `total` says how many there are.
@@ -27,21 +28,12 @@ _KEY: Schema = {
     "together, or of those who have none.",
 }
 _SOMEBODY: Schema = {**_KEY, "minLength": 1, "pattern": "^[ -~]+$"}
-#: Seconds.
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 BLOCK: Schema = {
     "type": "object",
     "properties": {
         "key": _SOMEBODY,
         "rule": {**_RULE, "description": "Only this rule; otherwise every rule there is."},
-        "for": {
-            "type": "string",
-            "minLength": 2,
-            "maxLength": 7,
-            "pattern": "^([1-9][0-9]{0,5}s|[1-9][0-9]{0,4}m|[1-9][0-9]{0,2}h|[1-9][0-9]?d)$",
-            "description": "For how long, as in 30s, 10m, 1h or 7d.",
-            "examples": ["10m"],
-        },
+        "for": FOR,
         "reason": {
             "type": "string",
             "minLength": 1,
@@ -127,8 +119,7 @@ class _Handlers:
 
     async def block(self, call: Call) -> Answer:
         body = call.body
-        seconds = int(body["for"][:-1]) * _UNITS[body["for"][-1]]
-        made = self._limits.block(body["key"], body.get("rule"), seconds, body.get("reason", "by hand"))
+        made = self._limits.block(body["key"], body.get("rule"), seconds(body["for"]), body.get("reason", "by hand"))
         if not made:
             raise ports.NotThere("There is no rate rule that could refuse it.")
         location = f"{ROOT}/limits/blocked/{quote(body['key'], safe='')}"

@@ -13,7 +13,7 @@ from urllib.parse import parse_qsl
 import orjson
 from aiohttp import web
 
-from gateway.admin import breakers, cache, flags, limits, process
+from gateway.admin import breakers, cache, flags, limits, log, process, watch
 from gateway.admin.auth import Gatekeeper, Refusal
 from gateway.admin.flag_ports import WrongFlag
 from gateway.admin.openapi import document
@@ -46,6 +46,8 @@ class AdminListener:
             *limits.operations(ports.limits),
             *(() if ports.cache is None else cache.operations(ports.cache)),
             *(() if ports.flags is None else flags.operations(ports.flags)),
+            *(() if ports.watch is None else watch.operations(ports, ports.watch)),
+            *(() if ports.log is None else log.operations(ports.log)),
             *process.operations(ports.config, ports.process),
         ]
         self._router = Router(ROOT, self._operations)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol, TypedDict
 
 from gateway.admin.flag_ports import Flags
+from gateway.admin.watch_ports import LogLevels, Watch
 
 #: What a purge goes by.
 PurgeBy = Literal["tag", "url", "pattern", "key", "all"]
@@ -317,6 +318,9 @@ class Config(Protocol):
 class Process(Protocol):
     """The process's own life."""
 
+    #: Another one for each process, by which it is told from the one that comes after it on the same port.
+    instance: str
+
     @property
     def phase(self) -> str:
         """`starting`, `ready` or `draining`."""
@@ -354,3 +358,5 @@ class Ports:
     #: None while there are none; their paths are not there either then.
     cache: Cache | None = None
     flags: Flags | None = None
+    watch: Watch | None = None
+    log: LogLevels | None = None

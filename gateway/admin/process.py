@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import secrets
-
 from gateway.admin import ports
 from gateway.admin.operation import Answer, Call, Operation
 
 
 def operations(config: ports.Config, process: ports.Process) -> list[Operation]:
     """What can be done with the process."""
-    # Tells a process from the one that comes after it on the same port: whoever waits for its end needs that.
-    instance = secrets.token_hex(8)
 
     async def shown(_: Call) -> Answer:
         return Answer({"config": config.shown()})
@@ -22,7 +18,7 @@ def operations(config: ports.Config, process: ports.Process) -> list[Operation]:
                 "phase": process.phase,
                 "drained": process.drained,
                 "in_flight": process.in_flight(),
-                "instance": instance,
+                "instance": process.instance,
             }
         )
 

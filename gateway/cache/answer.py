@@ -123,7 +123,7 @@ async def landed(exchange: Exchange, reader: Reader, answer: Landed, kept: Piece
     chunked = relay.announce(
         exchange, lines, has_body=answer.has_body, sized=answer.length is not None, open_ended=answer.open_ended
     )
-    exchange.status = answer.status
+    exchange.status, exchange.streams = answer.status, answer.endless
     exchange.responded = True
     client = exchange.client_side
     parts = flight.taken(reader)

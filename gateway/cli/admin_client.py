@@ -91,6 +91,10 @@ class AdminClient:
         """POST to it."""
         return self._ask("POST", path, has, {}, body)
 
+    def put(self, path: str, has: str, body: dict[str, Any]) -> Any:
+        """PUT it."""
+        return self._ask("PUT", path, has, {}, body)
+
     def patch(self, path: str, has: str, body: dict[str, Any]) -> Any:
         """PATCH it."""
         return self._ask("PATCH", path, has, {}, body)
@@ -161,6 +165,6 @@ def report(error: Refused) -> int:
     return REFUSED
 
 
-def print_json(value: Any) -> None:
-    """For programs."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+def print_json(value: Any, *, line: bool = False) -> None:
+    """For programs; as one `line` where there is one value after the other."""
+    print(json.dumps(value, indent=None if line else 2, ensure_ascii=False), flush=line)

@@ -9,8 +9,9 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from gateway.cli.admin_client import AdminClient, Refused, options, print_json, report
+from gateway.cli.figures import seconds, share, short, size
 from gateway.cli.progress import show_progress
-from gateway.cli.table import print_table, seconds
+from gateway.cli.table import print_table
 
 #: Seconds between two looks at a warming.
 _PAUSE = 0.2
@@ -121,7 +122,7 @@ def _show_stats(stats: Any) -> None:
     print()
     purges, warming = stats["purges"], stats["warming"]
     waiting = f", {purges['waiting']} of them not told to the replicas yet" if purges["waiting"] else ""
-    print(f"hit ratio: {_share(stats['hit_ratio'])}; fetches under way: {stats['flights']}")
+    print(f"hit ratio: {share(stats['hit_ratio'])}; fetches under way: {stats['flights']}")
     print(f"purges: {purges['seen']}{waiting}")
     if warming["state"] != "idle":
         _show_warming(warming)
@@ -132,9 +133,9 @@ def _tier_row(tier: dict[str, Any]) -> list[object]:
         tier["tier"],
         "up" if tier["up"] else "down",
         *(_known(tier[name]) for name in ("entries", "max_entries")),
-        *("" if tier[name] is None else _size(tier[name]) for name in ("bytes", "max_bytes")),
+        *("" if tier[name] is None else size(tier[name]) for name in ("bytes", "max_bytes")),
         *(_known(tier[name]) for name in ("evictions", "hits", "misses")),
-        "" if tier["seconds"] is None else _short(tier["seconds"]),
+        short(tier["seconds"]),
     ]
 
 
@@ -143,7 +144,7 @@ def _route_row(route: dict[str, Any]) -> list[object]:
     return [
         route["listener"],
         route["route"],
-        _share(route["hit_ratio"]),
+        share(route["hit_ratio"]),
         *(route["results"][name] for name in names),
     ]
 
@@ -161,7 +162,7 @@ def _show_top(top: Any) -> None:
 def _key_row(key: dict[str, Any]) -> list[object]:
     left = key["fresh_for"]
     fresh = seconds(left) if left > 0 else f"stale for {seconds(-left)}"
-    return [key["key"], key["hits"], _size(key["bytes"]), seconds(key["age"]), fresh, key["route"], key["url"]]
+    return [key["key"], key["hits"], size(key["bytes"]), seconds(key["age"]), fresh, key["route"], key["url"]]
 
 
 def _show_purged(answer: Any) -> None:
@@ -187,22 +188,6 @@ def _show_warming(warming: Any) -> None:
 
 def _known(value: int | None) -> object:
     return "" if value is None else value
-
-
-def _share(value: float | None) -> str:
-    return "" if value is None else f"{100 * value:.1f}%"
-
-
-def _size(value: int) -> str:
-    for unit, each in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
-        if value >= each:
-            return f"{value / each:.1f} {unit}"
-    return f"{value} B"
-
-
-def _short(value: float) -> str:
-    """A time much shorter than a second."""
-    return f"{1e6 * value:.1f}us" if value < 1e-3 else f"{1e3 * value:.1f}ms"
 
 
 _COMMANDS: dict[str | None, tuple[Callable[[AdminClient, argparse.Namespace], Any], Callable[[Any], None]]] = {

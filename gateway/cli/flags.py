@@ -7,10 +7,10 @@ import getpass
 import json
 import socket
 from collections.abc import Callable
-from datetime import UTC, datetime
 from typing import Any
 
 from gateway.cli.admin_client import AdminClient, Refused, options, print_json, report, segment
+from gateway.cli.figures import moment
 from gateway.cli.table import plain, print_table
 
 #: What `set` takes as a list, where it is written with commas.
@@ -179,7 +179,7 @@ def _row(flag: dict[str, Any]) -> list[object]:
         _whom(flag["value"]),
         variants,
         by,
-        _moment(changed["when"]),
+        moment(changed["when"]),
         changed["who"],
         changed["why"],
     ]
@@ -206,9 +206,7 @@ def _show_one(flag: Any) -> None:
     print_table(("KEY", "FILE", "ENVIRONMENT", "LIVE"), rows, empty="It is on for everybody.")
     if flag["changed"] is not None:
         changed = flag["changed"]
-        print(
-            f"changed {_moment(changed['when'])} by {plain(changed['who'])}: {plain(changed['why']) or 'no reason'}"
-        )
+        print(f"changed {moment(changed['when'])} by {plain(changed['who'])}: {plain(changed['why']) or 'no reason'}")
     _show_ignored([flag])
 
 
@@ -227,7 +225,7 @@ def _show_ignored(flags: list[dict[str, Any]]) -> None:
 def _show_history(answer: Any) -> None:
     rows = [
         (
-            _moment(change["when"]),
+            moment(change["when"]),
             change["who"],
             change["why"],
             "taken away" if change["live"] is None else json.dumps(change["live"], ensure_ascii=False),
@@ -266,12 +264,6 @@ def _check(check: dict[str, Any]) -> tuple[str, str, str]:
 
 def _met(met: bool) -> str:
     return "yes" if met else "no"
-
-
-def _moment(when: float | None) -> str:
-    if when is None:
-        return ""
-    return datetime.fromtimestamp(when, UTC).strftime("%Y-%m-%d %H:%M:%SZ")
 
 
 _COMMANDS: dict[str | None, tuple[Callable[[AdminClient, argparse.Namespace], Any], Callable[[Any], None]]] = {

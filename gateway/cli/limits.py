@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from gateway.cli.admin_client import AdminClient, Refused, options, print_json, report, segment
-from gateway.cli.table import print_table, seconds
+from gateway.cli.figures import seconds
+from gateway.cli.table import print_table
 
 
 def add(parser: argparse.ArgumentParser) -> None:

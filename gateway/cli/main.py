@@ -9,9 +9,10 @@ import argparse
 import os
 import sys
 from collections.abc import Container, Sequence
-from importlib import import_module, metadata
+from importlib import import_module
 
 from gateway.settings import ConfigError
+from gateway.telemetry.version import version
 
 FINE, WRONG_CONFIG, USAGE, UNAVAILABLE = 0, 1, 2, 3
 
@@ -20,27 +21,22 @@ COMMANDS = {
     "run": "run the gateway",
     "check": "check config files",
     "schema": "print the JSON Schema of the config, for editors",
+    "status": "see how a running gateway does, its connections, slow requests and the latency of its routes",
     "limits": "see and change a running gateway's rate limits, in-flight caps and blocked keys",
     "breakers": "see a running gateway's circuit breakers, and open or close them",
     "cache": "see what a running gateway's cache holds and finds, purge it, warm it",
     "flags": "see and change a running gateway's feature flags, and why they say what to whom",
+    "log": "see a running gateway's log level, and set it for a while",
     "drain": "have a running gateway drain, and wait until it has",
     "completion": "print what has a shell complete commands, options and files",
     "demo": "run the gateway in front of an example app and a stand-in AI provider",
 }
 
 
-def _version() -> str:
-    try:
-        return metadata.version("gateway")
-    except metadata.PackageNotFoundError:  # run from a source tree that is not installed
-        return "unknown"
-
-
 def parser(asked: Container[str]) -> argparse.ArgumentParser:
     """What reads a command line. It knows every command's name, but the arguments of those `asked` for only."""
     parser = argparse.ArgumentParser(prog="gateway", description="A sidecar reverse proxy.")
-    parser.add_argument("--version", action="version", version=f"gateway {_version()}")
+    parser.add_argument("--version", action="version", version=f"gateway {version()}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, purpose in COMMANDS.items():
         command = commands.add_parser(name, help=purpose, description=purpose[0].upper() + purpose[1:] + ".")

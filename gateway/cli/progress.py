@@ -9,7 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
-from gateway.cli.table import seconds
+from gateway.cli.figures import seconds
 
 
 def show_progress(title: str, standings: Iterable[Mapping[str, Any]]) -> None:

@@ -152,6 +152,14 @@ class CacheMetrics:
         """Each route's counts."""
         return list(self._routes.values())
 
+    def answers(self) -> tuple[int, int]:
+        """Requests of all routes that needed no fetch of their own, and those that did."""
+        results = Counter[str]()
+        for counts in self._routes.values():
+            results.update(counts.results())
+        without = sum(results[name] for name in ("hit", "stale", "revalidated", "collapsed"))
+        return without, results["miss"] + results["error"]
+
     def tiers(self) -> Sequence[Tier]:
         """Each tier, the first one first."""
         return [self._tiers[name] for name in (MEMORY, REDIS) if name in self._tiers]

@@ -30,7 +30,7 @@ BREAKER_STATES = ("closed", "half_open", "open")
 class RouteMetrics:
     """Requests of one route of one listener."""
 
-    __slots__ = ("duration", "in_flight", "listener", "requests", "route")
+    __slots__ = ("duration", "in_flight", "lasting", "listener", "requests", "route")
 
     def __init__(self, listener: str, route: str) -> None:
         self.listener = listener
@@ -38,6 +38,8 @@ class RouteMetrics:
         self.in_flight = 0
         self.requests: dict[tuple[bytes, int], int] = {}
         self.duration = Histogram()
+        #: Of `duration`, event streams and tunnels of a second and more: how long they last is no fault.
+        self.lasting = Histogram()
 
     def begin(self) -> None:
         """Count a request in. Each needs its `end`, once."""

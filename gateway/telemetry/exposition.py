@@ -6,7 +6,6 @@ import asyncio
 import time
 from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache, partial
-from importlib import metadata
 from itertools import accumulate
 from typing import TypeVar
 
@@ -24,6 +23,7 @@ from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample
 
 from gateway.telemetry.metrics import Family, HistogramFamily, Metrics, Snapshot
+from gateway.telemetry.version import version
 
 Item = TypeVar("Item")
 
@@ -47,7 +47,7 @@ class Scraper:
             ProcessCollector(registry=None),
             PlatformCollector(registry=None),
             GCCollector(registry=own),
-            _BuildInfo(_version()),
+            _BuildInfo(version()),
         )
 
     async def scrape(self, accept: str) -> tuple[str, bytes]:
@@ -149,10 +149,3 @@ def in_portions(items: Iterable[Item], size: int) -> Iterator[Item]:
         yield item
         if number % size == 0:
             time.sleep(_PAUSE)
-
-
-def _version() -> str:
-    try:
-        return metadata.version("gateway")
-    except metadata.PackageNotFoundError:  # run from a source tree that is not installed
-        return "unknown"

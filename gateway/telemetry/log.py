@@ -13,8 +13,8 @@ from threading import RLock
 
 from gateway.telemetry.line_writer import HasFileno, LineWriter
 from gateway.telemetry.lines import Clock, json_line, text_line
+from gateway.telemetry.log_level import LogLevel
 
-LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 #: Bytes that wait for a slow stderr.
 MAX_BUFFERED = 1024 * 1024
 #: Keys of `limited` that are remembered; past it the oldest is forgotten, and may speak once more.
@@ -34,12 +34,13 @@ class Log:
         self._lock = RLock()
         self._clock = Clock()
         self._silences: dict[str, _Silence] = {}
+        self.level = LogLevel(level)
         self.configure(fmt=fmt, level=level)
 
     def configure(self, *, fmt: str, level: str) -> None:
         """Change the format (`json` or `text`) and the least level that is written."""
         self._line: Callable[[dict[str, object]], bytes] = text_line if fmt == "text" else json_line
-        self._least = LEVELS[level]
+        self.level.configure(level)
 
     @property
     def dropped(self) -> int:
@@ -76,7 +77,7 @@ class Log:
 
     def write(self, level: str, event: str, fields: dict[str, object]) -> None:
         """Write an event at a level named by a word."""
-        if LEVELS[level] < self._least:
+        if not self.level.writes(level):
             return
         with self._lock:
             now = self._clock.text(time.time())
@@ -84,7 +85,7 @@ class Log:
 
     def write_limited(self, level: str, event: str, fields: dict[str, object], key: str, seconds: float) -> None:
         """Write an event unless one was written under `key` within `seconds`; that one is counted instead."""
-        if LEVELS[level] < self._least:
+        if not self.level.writes(level):
             return
         now = time.monotonic()
         with self._lock:

@@ -66,6 +66,14 @@ class Metrics:
         key = (listener, route)
         return self._routes.setdefault(key, RouteMetrics(listener, route))
 
+    def routes(self) -> list[RouteMetrics]:
+        """Each route's part."""
+        return list(self._routes.values())
+
+    def in_flight(self, listener: str) -> int:
+        """Requests of a listener under way, those of routes that are no more too."""
+        return sum(part.in_flight for part in (*self._routes.values(), *self._leaving) if part.listener == listener)
+
     def forget_route(self, listener: str, route: str) -> None:
         """Let a removed route's counts vanish; its requests in flight still count for the listener."""
         self._leaving = [part for part in self._leaving if part.in_flight]

@@ -191,6 +191,7 @@ async def _ask(exchange: Exchange, way: Way, now: float) -> tuple[UpstreamConnec
             pool.give_back(connection, monotonic())
             raise
         else:
+            exchange.streams = response.endless
             if response.endless and not way.total_on_route:
                 connection.lift_total()
             return connection, response
@@ -214,9 +215,11 @@ async def _tunnel(exchange: Exchange, way: Way, connection: UpstreamConnection, 
         way.tunnel,
         total,
     )
+    exchange.tunnel = tunnel
     try:
         await tunnel.run(early, connection.reader.tunnel_early)
     finally:
+        exchange.tunnel = None
         exchange.tunnelled_in = tunnel.bytes_in
         exchange.bytes_out += tunnel.bytes_out
 

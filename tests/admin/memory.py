@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from secrets import token_hex
 from typing import Any
 
 from gateway.admin.ports import (
@@ -17,6 +18,7 @@ from gateway.admin.ports import (
 from gateway.rules.breaker import CLOSED, BreakerRule, Circuit
 from tests.admin.flags import flags
 from tests.admin.memory_cache import MemoryCache
+from tests.admin.memory_watch import MemoryLevels, MemoryWatch
 
 RULE = "ingress/generate/daily"
 
@@ -160,6 +162,7 @@ class MemoryConfig:
 class MemoryProcess:
     def __init__(self) -> None:
         self.phase = "ready"
+        self.instance = token_hex(8)
         self.drained = False
         self.under_way = {"ingress": 2, "egress": 1}
 
@@ -190,9 +193,21 @@ class Insides:
         self.limits = MemoryLimits()
         self.cache = MemoryCache()
         self.flags = flags()
+        self.watch = MemoryWatch()
+        self.levels = MemoryLevels()
         self.process = MemoryProcess()
         self.events = MemoryEvents()
 
     @property
     def ports(self) -> Ports:
-        return Ports(self.breakers, self.limits, MemoryConfig(), self.process, self.events, self.cache, self.flags)
+        return Ports(
+            self.breakers,
+            self.limits,
+            MemoryConfig(),
+            self.process,
+            self.events,
+            self.cache,
+            self.flags,
+            self.watch,
+            self.levels,
+        )

@@ -8,14 +8,16 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints, is_typedd
 import pytest
 from jsonschema import Draft202012Validator
 
-from gateway.admin import flag_ports, ports
+from gateway.admin import flag_ports, ports, watch_ports
 from gateway.admin.schemas import COMPONENTS
 from gateway.admin.shape import DESCRIBING, WORDS
 from tests.admin.conftest import Running
 from tests.admin.memory import RULE
 
 API = "/api/v1"
-VALUES = [value for module in (ports, flag_ports) for value in vars(module).values() if is_typeddict(value)]
+VALUES = [
+    value for module in (ports, flag_ports, watch_ports) for value in vars(module).values() if is_typeddict(value)
+]
 
 
 async def described(running: Running) -> dict[str, Any]:
@@ -73,6 +75,17 @@ async def test_every_answer_is_as_described(running: Running) -> None:
         ("POST", "/flags/{name}/why", "/flags/THEME/why", {"context": {"now": "soon"}}),
         ("DELETE", "/flags/{name}", "/flags/NEW_DASHBOARD?who=ann&why=fixed", None),
         ("GET", "/flags", "/flags", None),
+        ("GET", "/summary", "/summary", None),
+        ("GET", "/health", "/health", None),
+        ("GET", "/connections", "/connections?over=0&n=1", None),
+        ("GET", "/connections", "/connections?over=soon", None),
+        ("GET", "/slow", "/slow", None),
+        ("GET", "/routes", "/routes?window=start&n=100", None),
+        ("GET", "/log", "/log", None),
+        ("PUT", "/log", "/log", {"level": "debug", "for": "10m"}),
+        ("GET", "/log", "/log", None),
+        ("PUT", "/log", "/log", {"level": "loud"}),
+        ("DELETE", "/log", "/log", None),
         ("GET", "/config", "/config", None),
         ("GET", "/drain", "/drain", None),
         ("POST", "/drain", "/drain", None),
@@ -123,7 +136,7 @@ async def test_inputs_use_only_words_that_are_checked(running: Running) -> None:
         for operation in methods.values()
         for parameter in operation.get("parameters", [])
     ]
-    inputs += [COMPONENTS[name] for name in ("Block", "Purge", "Warm", "NewFlag", "FlagQuestion")]
+    inputs += [COMPONENTS[name] for name in ("Block", "Purge", "Warm", "NewFlag", "FlagQuestion", "Level")]
     for schema in inputs:
         for part in parts(schema):
             assert part.keys() <= WORDS | DESCRIBING

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from gateway.cli import progress
 from gateway.cli.main import main
+from tests.admin.memory import MemoryProcess
 from tests.cli.conftest import Background
 
 Capture = pytest.CaptureFixture[str]
@@ -51,7 +52,7 @@ def test_it_waits_until_nobody_listens(admin: Background, capsys: Capture) -> No
 def test_another_process_in_its_place_is_its_end_too(admin: Background, capsys: Capture) -> None:
     def restart() -> None:
         admin.close()
-        admin.insides.process.phase = "ready"
+        admin.insides.process = MemoryProcess()
         admin.serve(admin.port)
 
     timer = admin.later(0.3, restart)

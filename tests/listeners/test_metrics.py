@@ -81,15 +81,16 @@ async def test_readiness_depends_on_no_part(running: _Running) -> None:
 async def test_health_tells_of_each_part(running: _Running, state: Any, status: int) -> None:
     running.health.ready()
     running.health.part("listener ingress", lambda: ("healthy", ""))
-    running.health.part("upstream app", lambda: (state, "breaker open"))
+    running.health.part("upstream app", lambda: (state, "breaker open"), "wait for it")
+    action = "" if state == "healthy" else "wait for it"
     answer = await running.ask("/health")
     assert (answer[0], answer[1]["Content-Type"]) == (status, "application/json")
     assert json.loads(answer[2]) == {
         "status": state,
         "phase": "ready",
         "parts": {
-            "listener ingress": {"state": "healthy", "detail": ""},
-            "upstream app": {"state": state, "detail": "breaker open"},
+            "listener ingress": {"state": "healthy", "detail": "", "action": ""},
+            "upstream app": {"state": state, "detail": "breaker open", "action": action},
         },
     }
 

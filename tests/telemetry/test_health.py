@@ -38,7 +38,8 @@ def test_the_status_is_the_worst_part(states: list[State], worst: str) -> None:
     assert status == worst
     assert report["status"] == worst
     assert report["parts"] == {
-        f"part-{number}": {"state": state, "detail": f"it is {state}"} for number, state in enumerate(states)
+        f"part-{number}": {"state": state, "detail": f"it is {state}", "action": ""}
+        for number, state in enumerate(states)
     }
 
 
@@ -49,6 +50,26 @@ def test_a_process_that_is_not_ready_is_degraded(phase: str) -> None:
     assert health.report()[0] == "degraded"
     health.part("listener", lambda: _part("unhealthy"))
     assert health.report()[0] == "unhealthy"
+
+
+@pytest.mark.parametrize("phase", ["starting", "draining"])
+def test_that_it_is_not_ready_is_a_finding_like_any_other(phase: str) -> None:
+    health = Health()
+    getattr(health, phase)()
+    (part,) = health.parts()
+    assert (part.name, part.state, part.detail) == ("phase", "degraded", f"it is {phase}")
+    assert part.action
+    health.ready()
+    assert health.parts() == []
+
+
+def test_what_to_do_is_said_where_something_is_wrong() -> None:
+    health = Health()
+    health.ready()
+    health.part("fine", lambda: _part("healthy"), "nothing is wrong")
+    health.part("wrong", lambda: _part("degraded", "why"), "set it right")
+    health.part("made", lambda: _part("unhealthy", "why"), lambda: "made when it is asked for")
+    assert [part.action for part in health.parts()] == ["", "set it right", "made when it is asked for"]
 
 
 def test_a_forgotten_part_counts_no_more() -> None:
@@ -71,8 +92,12 @@ def test_a_broken_check_is_told_as_such_and_hides_nothing() -> None:
     status, report = health.report()
     assert status == "unhealthy"
     assert report["parts"] == {
-        "broken": {"state": "unhealthy", "detail": "the check itself failed: KeyError"},
-        "fine": {"state": "healthy", "detail": ""},
+        "broken": {
+            "state": "unhealthy",
+            "detail": "the check itself failed: KeyError",
+            "action": "this is a mistake in the gateway; what the part does is not known",
+        },
+        "fine": {"state": "healthy", "detail": "", "action": ""},
     }
 
 

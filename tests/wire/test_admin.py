@@ -79,7 +79,11 @@ async def test_a_breaker_is_held_open_and_closed_again(gateway: Gateway, origin:
     assert_problem(await fetch(gateway.ingress, "GET", "/"), 503, "destination_unavailable")
     assert await gateway.metric("gateway_breaker_state", upstream="app") == 2
     part = json.loads((await gateway.get("/health")).body)["parts"]["upstream:app"]
-    assert part == {"state": "degraded", "detail": "the breaker is held open by hand"}
+    assert part == {
+        "state": "degraded",
+        "detail": "the breaker is held open by hand",
+        "action": "its calls get 503 until somebody closes it: `gateway breakers close app`",
+    }
     await gateway.event(event="admin", operation="openBreaker")
     await ask(gateway, "POST", "/breakers/app/close")
     assert (await fetch(gateway.ingress, "GET", "/")).status == 200
