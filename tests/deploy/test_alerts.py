@@ -17,7 +17,7 @@ from tests.deploy.prometheusrule import FOLDER, RESOURCE, RULES, resource
 from tests.support.kubernetes import Manifest, manifests
 
 HERE = Path(__file__).parent
-CASES = ("alerts.yaml", "alerts-of-yesterday.yaml")
+CASES = ("alerts.yaml", "alerts-long.yaml")
 README = (ROOT / "deploy" / "README.md").read_text()
 
 ALL: list[dict[str, Any]] = [rule for group in yaml.safe_load(RULES.read_text())["groups"] for rule in group["rules"]]
