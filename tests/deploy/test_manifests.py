@@ -29,7 +29,7 @@ FOREIGN = {"PodMonitor"}
 
 #: Seconds: what `gateway drain` may need to begin, what an app has by Kubernetes' default, and the end of a gateway
 #: that has drained.
-BEGIN, APP, END = 2, 30, 3
+BEGIN, APP, END = 5, 30, 3
 
 
 @pytest.fixture(params=NAMES)

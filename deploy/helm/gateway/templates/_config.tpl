@@ -27,11 +27,11 @@
 {{- if or (not .Values.config) .Values.config.ingress }}yes{{ end -}}
 {{- end }}
 
-{{- /* Seconds that the app's container waits before its SIGTERM: until ingress must have drained, and 2 for the command
-to begin; without ingress, until everybody knows that the pod ends. */ -}}
+{{- /* Seconds that the app's container waits before its SIGTERM: until ingress must have drained, and 5 for the command
+to begin on a busy node; without ingress, until everybody knows that the pod ends. */ -}}
 {{- define "gateway.appWaits" -}}
 {{- if include "gateway.hasIngress" . -}}
-{{- add .Values.drain.delay .Values.drain.timeout 2 -}}
+{{- add .Values.drain.delay .Values.drain.timeout 5 -}}
 {{- else -}}
 5
 {{- end -}}
