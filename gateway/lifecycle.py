@@ -4,7 +4,7 @@
     the admin API ──> the same, but egress, where there is one, goes on until SIGTERM or SIGINT
 
 SIGINT is SIGTERM without the delay; either of them again changes nothing, but SIGINT ends the delay. SIGHUP, or the
-file's content changing, reads the config again.
+file's content changing, or that of a file filled into it, reads the config again.
 
 What may use egress is what ingress has under way, so egress stays for as long. By the admin API a preStop hook asks:
 the app's container ends then, this one after it, and the app may call out to its last moment.
@@ -23,7 +23,7 @@ from pathlib import Path
 import watchfiles
 
 from gateway.assembly import Gateway
-from gateway.settings import ConfigError, Settings
+from gateway.settings import ConfigError, Settings, fingerprint
 from gateway.telemetry.log import Log
 from gateway.telemetry.metrics import Metrics
 
@@ -60,6 +60,7 @@ class Lifecycle:
         self._stopped_at = 0.0
         self._reload = asyncio.Event()
         self._seen = _digest(path)
+        self._files = dict(gateway.settings.files)
 
     async def run(self) -> None:
         """Serve until told to stop, then drain. Raises OSError when an address cannot be had at the start."""
@@ -117,8 +118,11 @@ class Lifecycle:
             self._seen = await asyncio.to_thread(_digest, self._path)
             try:
                 settings = await asyncio.to_thread(self._read)
+                self._files = dict(settings.files)
                 await self._gateway.apply(settings)
             except ConfigError as error:
+                # What it wants may only come: of a ConfigMap and a Secret that belong together one is there first.
+                self._files = error.files
                 self._refused([str(mistake) for mistake in error.mistakes[:_MISTAKES_SHOWN]])
             except Exception as error:  # noqa: BLE001 - whatever a reload meets, what runs goes on running
                 self._refused([f"{type(error).__name__}: {error}"])
@@ -131,9 +135,10 @@ class Lifecycle:
         self._log.error("config_refused", mistakes=mistakes)
 
     async def _watch(self, path: Path) -> None:
-        """Ask for a reload when the file's content is another one.
+        """Ask for a reload when the file's content is another one, or that of a file that is filled into it.
 
-        The directory is watched, not the file: a ConfigMap changes by a symlink beside it, editors by a rename.
+        The directory is watched, not the file: a ConfigMap changes by a symlink beside it, editors by a rename. The
+        files filled in may be anywhere; they are looked at as often as anyway.
         """
         while True:
             try:
@@ -146,13 +151,16 @@ class Lifecycle:
                     yield_on_timeout=True,
                     watch_filter=None,
                 ):
-                    digest = await asyncio.to_thread(_digest, self._path)
-                    if digest is not None and digest != self._seen:
-                        self._seen = digest
+                    digest, files = await asyncio.to_thread(self._look)
+                    if (digest is not None and digest != self._seen) or files != self._files:
+                        self._seen, self._files = digest or self._seen, files
                         self._reload.set()
             except (OSError, RuntimeError) as error:
                 self._log.limited("watch", 300.0).warning("config_not_watched", error=str(error))
             await asyncio.sleep(_WATCH_AGAIN)
+
+    def _look(self) -> tuple[bytes | None, dict[Path, bytes | None]]:
+        return _digest(self._path), {path: fingerprint(path) for path in self._files}
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:

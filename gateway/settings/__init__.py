@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from gateway.settings.admin import Admin
     from gateway.settings.advice import environment_warnings, warnings
+    from gateway.settings.fill import fingerprint
     from gateway.settings.listener import Egress, Ingress, Limits, Listener, Route
     from gateway.settings.loader import for_app, load, loads
     from gateway.settings.mistakes import ConfigError, Mistake
@@ -46,6 +47,7 @@ __all__ = [
     "Upstream",
     "Url",
     "environment_warnings",
+    "fingerprint",
     "for_app",
     "json_schema",
     "load",
@@ -56,6 +58,7 @@ __all__ = [
 _HOMES = {
     "admin": ("Admin",),
     "advice": ("environment_warnings", "warnings"),
+    "fill": ("fingerprint",),
     "listener": ("Egress", "Ingress", "Limits", "Listener", "Route"),
     "loader": ("for_app", "load", "loads"),
     "mistakes": ("ConfigError", "Mistake"),

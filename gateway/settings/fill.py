@@ -5,6 +5,7 @@ Filled in after YAML was read, so what a variable holds is text and never YAML. 
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 import stat
@@ -20,6 +21,15 @@ _LARGEST = 64 << 10
 _LARGEST_ALL = 1 << 20
 
 
+def fingerprint(path: Path) -> bytes | None:
+    """By what a file's content is known again, without keeping it; None while it cannot be read."""
+    try:
+        raw = _read(path)
+    except (OSError, ValueError):
+        return None
+    return None if raw is None else hashlib.sha256(raw).digest()
+
+
 class Filler:
     """Fills in one document's scalars; `folder` is where relative paths begin."""
 
@@ -27,6 +37,8 @@ class Filler:
         self._env = env
         self._folder = folder
         self._left = _LARGEST_ALL
+        #: Each file that was asked for, with the fingerprint of what was read of it; None where it could not be.
+        self.files: dict[Path, bytes | None] = {}
 
     def fill(self, text: str) -> str:
         """The text with everything filled in, a `Filled` if there was anything; ValueError says what cannot be."""
@@ -62,14 +74,17 @@ class Filler:
         return value or default or ""
 
     def _file(self, path: str) -> str:
+        place = Path(self._folder, path)
+        self.files[place] = None
         try:
-            raw = _read(Path(self._folder, path))
+            raw = _read(place)
         except ValueError:
             raise ValueError(f"{shown(path)} cannot be a file's path") from None
         except OSError as error:
             raise ValueError(f"{shown(path)} cannot be read: {error.strerror}") from None
         if raw is None:
             raise ValueError(f"{shown(path)} is not a regular file")
+        self.files[place] = hashlib.sha256(raw).digest()
         try:
             text = raw.decode("utf-8")
         except UnicodeDecodeError:

@@ -67,15 +67,16 @@ def loads(text: str, name: str, env: Mapping[str, str]) -> Settings:
     except ValidationError as error:
         mistakes.extend(explain(error, reading, Settings))
         # Not chained: the original holds the input, secrets included.
-        raise ConfigError(mistakes) from None
+        raise ConfigError(mistakes, reading.filler.files) from None
     if mistakes:
-        raise ConfigError(mistakes)
+        raise ConfigError(mistakes, reading.filler.files)
 
     def placed(advice: Found) -> list[Mistake]:
         return [Mistake(name, *reading.key_place(loc), message) for loc, message in advice]
 
     of_file = placed(advise(settings, lambda loc: reading.key_place(loc)[0]))
-    return settings.noted(of_file, placed(advise_environment(settings.flags, env)), variables(data))
+    of_environment = placed(advise_environment(settings.flags, env))
+    return settings.noted(of_file, of_environment, variables(data), reading.filler.files)
 
 
 def _with_app(settings: Settings, path: str, url: str) -> Settings:

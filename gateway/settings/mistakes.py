@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
 
 _LONGEST_SHOWN = 60
 _MOST_COMPARED = 200
@@ -27,10 +28,11 @@ class Mistake:
 
 
 class ConfigError(Exception):
-    """A config that cannot be used; `mistakes` has at least one, in the file's order."""
+    """A config that cannot be used; `mistakes` has at least one, in the file's order. `files` are as in Settings."""
 
-    def __init__(self, mistakes: Iterable[Mistake]) -> None:
+    def __init__(self, mistakes: Iterable[Mistake], files: Mapping[Path, bytes | None] | None = None) -> None:
         self.mistakes = sorted(set(mistakes))
+        self.files = dict(files or {})
         super().__init__("\n".join(map(str, self.mistakes)))
 
 

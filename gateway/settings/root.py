@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import Annotated, Any
 
 from pydantic import Field, PrivateAttr
@@ -79,6 +80,7 @@ class Settings(Section):
     _environment_warnings: tuple[Mistake, ...] = PrivateAttr(default=())
     #: What `display.variables` found in the file.
     _variables: Any = PrivateAttr(default=None)
+    _files: Mapping[Path, bytes | None] = PrivateAttr(default_factory=dict)
 
     @property
     def warnings(self) -> tuple[Mistake, ...]:
@@ -90,11 +92,23 @@ class Settings(Section):
         """The same of variables about what the file defines; the place is what they are about."""
         return self._environment_warnings
 
-    def noted(self, warnings: Iterable[Mistake], of_environment: Iterable[Mistake], variables: Any) -> Settings:
+    @property
+    def files(self) -> Mapping[Path, bytes | None]:
+        """Files that `${file:...}` was filled in from, each with the fingerprint of what it held then."""
+        return self._files
+
+    def noted(
+        self,
+        warnings: Iterable[Mistake],
+        of_environment: Iterable[Mistake],
+        variables: Any,
+        files: Mapping[Path, bytes | None],
+    ) -> Settings:
         """The same with these warnings, of the file and of the environment, and with what was filled in."""
         copy = self.model_copy()
         copy._warnings, copy._variables = tuple(sorted(set(warnings))), variables  # noqa: SLF001  (our own)
         copy._environment_warnings = tuple(sorted(set(of_environment)))  # noqa: SLF001
+        copy._files = dict(files)  # noqa: SLF001
         return copy
 
     def displayed(self) -> dict[str, Any]:

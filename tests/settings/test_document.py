@@ -118,7 +118,9 @@ def test_aliases_do_not_nest_without_bound() -> None:
 
 @pytest.mark.parametrize("text", ["[" * 100_000, "{a: " * 100_000, "- " * 100_000, "? " * 100_000])
 def test_depth_is_bounded(text: str) -> None:
-    assert "nested more than 32 deep" in refused(text).message
+    """Newer versions of libyaml look ahead, and have a bound of their own."""
+    message = refused(text).message
+    assert "nested more than 32 deep" in message or "exceeded maximum nesting depth" in message
 
 
 def test_the_number_of_values_is_bounded() -> None:

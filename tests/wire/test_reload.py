@@ -88,6 +88,46 @@ async def test_a_symlink_swapped_as_a_configmap_does(origin: Origin, tmp_path: P
         await asyncio.to_thread(gateway.stop)
 
 
+async def test_a_secret_swapped_as_kubelet_does(origin: Origin, tmp_path: Path) -> None:
+    """The config is the same and in another folder; only what `${file:...}` names has changed."""
+
+    def publish(version: int, **secrets: str) -> None:
+        directory = tmp_path / "secrets" / f"..version-{version}"
+        directory.mkdir(parents=True)
+        for name, text in secrets.items():
+            (directory / name).write_text(text)
+            if not (link := tmp_path / "secrets" / name).is_symlink():
+                link.symlink_to(f"..data/{name}")
+        fresh = tmp_path / "secrets" / "..data_tmp"
+        fresh.symlink_to(directory.name)
+        fresh.rename(tmp_path / "secrets" / "..data")
+
+    async def key() -> bytes | None:
+        await fetch(gateway.egress, "GET", "/provider/any")
+        return origin.requests[-1].value("Authorization")
+
+    publish(1, key="first")
+    content = config(origin.address, upstream={"preset": "openai", "api_key": "${file:secrets/key}"})
+    gateway = Gateway(tmp_path, content)
+    try:
+        await asyncio.to_thread(gateway.start)
+        assert await key() == b"Bearer first"
+        publish(2, key="second")
+        await until(lambda: reloads(gateway) == 1, "the reload")
+        assert await key() == b"Bearer second"
+
+        # A config that is there before the secret that it names is refused, and taken up when that comes.
+        gateway.write(config(origin.address, upstream={"preset": "openai", "api_key": "${file:secrets/other}"}))
+        await gateway.event(event="config_refused")
+        assert await key() == b"Bearer second"
+        publish(3, key="second", other="third")
+        await until(lambda: reloads(gateway) == 3, "the reload")
+        assert await key() == b"Bearer third"
+        assert "third" not in gateway.stderr
+    finally:
+        await asyncio.to_thread(gateway.stop)
+
+
 @pytest.mark.parametrize(
     "wrong",
     [
