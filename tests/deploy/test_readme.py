@@ -5,6 +5,7 @@ listed here, so that no command goes unnoticed.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -24,7 +25,9 @@ TEXT = (DEPLOY / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", TEXT, re.MULTILINE | re.DOTALL)
 
 #: Beginnings of commands that are run as they stand.
-RUN = ("cp ", "mkdir ", "gateway check ", "kubectl kustomize ", "promtool ", "helm lint ", "helm template ")
+RUN = ("cp ", "mkdir ", "gateway check ", "kubectl kustomize ", "helm lint ", "helm template ")
+
+PROMTOOL = "promtool check config prometheus.yml"
 
 #: Of commands that make something in a cluster, and are run here without one.
 DRY = {"kubectl create ": "--dry-run=client --output=yaml", "helm install ": "--dry-run=client", "sed ": None}
@@ -77,16 +80,55 @@ def test_what_can_be_run_here_does_what_it_says(workplace: Path) -> None:
     ran = [command for command in commands() if command.startswith(RUN)]
     assert len({command.split()[0] for command in ran}) == len({beginning.split()[0] for beginning in RUN})
     for command in ran:
-        if command.startswith("promtool ") and shutil.which("promtool") is None:
-            pytest.skip("promtool is not installed (Debian: prometheus)")
         done = shell(command, workplace)
         assert done.returncode == 0, f"{command}\n{done.stdout}{done.stderr}"
     assert shell("kubectl kustomize own", workplace).returncode == 0
 
 
+def test_prometheus_scrapes_the_pods_that_say_so_and_has_the_rules(workplace: Path) -> None:
+    """With pods that are listed as Kubernetes would tell of them: Debian's Prometheus cannot ask it."""
+    if shutil.which("promtool") is None:
+        pytest.skip("promtool is not installed (Debian: prometheus)")
+    assert PROMTOOL in commands()
+    found = sidecar("memory")
+    pods = [(found.metadata["annotations"], found.metadata["labels"]), ({}, {"app.kubernetes.io/name": "other"})]
+    config = yaml.safe_load((workplace / "prometheus.yml").read_text())
+    (job,) = config["scrape_configs"]
+    assert job.pop("kubernetes_sd_configs") == [{"role": "pod"}]
+    job["static_configs"] = [
+        {
+            "targets": [f"10.0.0.{number}:8080"],
+            "labels": {
+                "__meta_kubernetes_namespace": "shop",
+                "__meta_kubernetes_pod_name": f"app-{number}",
+                "__meta_kubernetes_pod_ip": f"10.0.0.{number}",
+                **{f"__meta_kubernetes_pod_annotation_{meta(name)}": value for name, value in annotations.items()},
+                **{f"__meta_kubernetes_pod_label_{meta(name)}": value for name, value in labels.items()},
+            },
+        }
+        for number, (annotations, labels) in enumerate(pods)
+    ]
+    shutil.copy(DEPLOY / "prometheus" / "gateway.rules.yaml", workplace)
+    (workplace / "listed.yml").write_text(yaml.safe_dump(config))
+    done = shell("promtool check config listed.yml", workplace)
+    assert done.returncode == 0, done.stderr
+    assert "rules found" in done.stdout
+    done = shell("promtool check service-discovery listed.yml pods", workplace)
+    assert done.returncode == 0, done.stderr
+    scraped = [one["labels"] for one in json.loads(done.stdout) if one["labels"]]
+    wanted = {"job": "app", "namespace": "shop", "pod": "app-0", "instance": "10.0.0.0:9090"}
+    assert [{name: one[name] for name in wanted} for one in scraped] == [wanted]
+    assert scraped[0]["__metrics_path__"] == "/metrics"
+
+
+def meta(name: str) -> str:
+    """A label's or annotation's name as Prometheus writes it."""
+    return re.sub(r"[^a-zA-Z0-9_]", "_", name)
+
+
 def test_every_command_is_run_or_needs_more_than_there_is_here() -> None:
     for command in commands():
-        assert command.startswith((*RUN, *DRY, *ELSEWHERE, "password=")), command
+        assert command.startswith((*RUN, *DRY, *ELSEWHERE, "password=", PROMTOOL)), command
 
 
 def test_the_secrets_are_those_that_the_configs_name(workplace: Path) -> None:
