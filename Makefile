@@ -11,7 +11,7 @@ WORKERS ?= $(shell n=$$(getconf _NPROCESSORS_ONLN 2>/dev/null || echo 2); echo $
 # Compiled modules are kept, whatever the environment says: the tests start many a process.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: run test check bench soak clean
+.PHONY: run test test-image check bench soak lock clean
 .DELETE_ON_ERROR:
 
 run: .venv/installed
@@ -19,6 +19,11 @@ run: .venv/installed
 
 test: .venv/installed
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
+
+# The image, built and run: needs root, on Debian, where it installs a container engine.
+test-image: .venv/installed
+	tests/image/engine.sh
+	$(BIN)/python -m pytest tests/image $(ARGS)
 
 check: .venv/installed
 	$(BIN)/ruff format --check .
@@ -31,6 +36,14 @@ soak: .venv/installed
 bench: .venv/installed-bench
 	$(BIN)/python -m tests.bench $(ARGS)
 
+# The image's requirements, each with its version and hashes, made anew from what pyproject.toml asks for.
+LOCK = $(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--custom-compile-command "make lock"
+lock: .venv/installed-lock
+	$(LOCK) --output-file deploy/requirements.txt pyproject.toml
+	$(BIN)/python -c 'import tomllib; print(*tomllib.load(open("pyproject.toml", "rb"))["build-system"]["requires"])' \
+		| $(LOCK) --output-file deploy/requirements-build.txt -
+
 clean:
 	rm -rf .venv build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache
 
@@ -40,6 +53,10 @@ clean:
 
 .venv/installed-bench: .venv/installed
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[bench]'
+	@touch $@
+
+.venv/installed-lock: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[lock]'
 	@touch $@
 
 .venv/bin/python:
