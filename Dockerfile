@@ -19,13 +19,17 @@ RUN --mount=type=cache,target=/root/.cache/pip \
         --require-hashes --only-binary=:all: --requirement requirements.txt
 COPY pyproject.toml README.md ./
 COPY gateway gateway
-# The bytecode is made here, since nothing can be written later, and never compared with the sources' times, which
-# copying may change. zstandard comes twice; the half that other interpreters use is left out.
+# All bytecode is made here, since nothing can be written later, and kept in one tree: also that of the standard
+# library, which slim images come without, as far as the gateway imports it. Ours is never compared with the sources'
+# times, which copying may change. zstandard comes twice; the half that other interpreters use is left out.
 RUN /opt/build/bin/pip wheel --quiet --no-deps --no-build-isolation --no-index --wheel-dir wheels . \
     && /opt/build/bin/pip --python /opt/gateway/bin/python install --quiet --no-compile --no-deps --no-index wheels/*.whl \
     && find /opt/gateway -type d -name tests -prune -exec rm -r {} + \
     && rm /opt/gateway/lib/python3*/site-packages/zstandard/_cffi.* \
-    && /opt/gateway/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/gateway/lib
+    && export PYTHONPYCACHEPREFIX=/opt/gateway/bytecode \
+    && /opt/gateway/bin/python -m compileall -q --invalidation-mode unchecked-hash /opt/gateway/lib \
+    && /opt/gateway/bin/python -P -c 'import pkgutil, gateway; [__import__(module.name) \
+        for module in pkgutil.walk_packages(gateway.__path__, "gateway.") if module.name != "gateway.__main__"]'
 
 FROM ${BASE}
 LABEL org.opencontainers.image.title="gateway" \
@@ -33,6 +37,7 @@ LABEL org.opencontainers.image.title="gateway" \
       org.opencontainers.image.version="0.1.0"
 COPY --from=build /opt/gateway /opt/gateway
 ENV PATH=/opt/gateway/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    PYTHONPYCACHEPREFIX=/opt/gateway/bytecode \
     PYTHONDONTWRITEBYTECODE=1
 WORKDIR /
 USER 65532:65532
