@@ -6,6 +6,7 @@ import asyncio
 import gc
 import os
 from collections.abc import AsyncIterator, Generator, Iterator
+from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -22,6 +23,18 @@ settings.load_profile("suite")
 LONGEST = (
     "faults", "cache", "cli", "wire", "clients", "deploy", "admin", "upstreams", "state", "telemetry", "listeners",
 )  # fmt: skip
+
+
+#: What needs a container engine and root: collected where it is asked for by name, as `make test-image` does.
+IMAGE = Path(__file__).parent / "image"
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Leave the image alone unless it was named."""
+    named = any(
+        (config.invocation_params.dir / argument.partition("::")[0]).is_relative_to(IMAGE) for argument in config.args
+    )
+    return True if collection_path == IMAGE and not named else None
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

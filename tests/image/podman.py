@@ -22,7 +22,9 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 def podman(*arguments: str, check: bool = True, within: float = DEADLINE) -> subprocess.CompletedProcess[str]:
     """Run it; a failure shows what it said."""
-    done = subprocess.run(["podman", *arguments], check=False, env=environment(), capture_output=True, text=True, timeout=within)
+    done = subprocess.run(
+        ["podman", *arguments], check=False, env=environment(), capture_output=True, text=True, timeout=within
+    )
     assert done.returncode == 0 or not check, f"podman {arguments}: {done.returncode}\n{done.stdout}{done.stderr}"
     return done
 

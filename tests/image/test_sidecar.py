@@ -50,7 +50,7 @@ def app(pod: Pod, gateway: Container) -> Iterator[Container]:
 def test_ready_within_a_second(starts: list[tuple[Container, float]], measured: list[str]) -> None:
     took = [seconds for _, seconds in starts]
     measured.append(f"ready {min(took):.2f} s after its process began (the best of {len(took)} starts)")
-    assert min(took) < 30 * READY
+    assert min(took) < 3 * READY
 
 
 def test_ingress(pod: Pod) -> None:
