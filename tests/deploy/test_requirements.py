@@ -1,4 +1,4 @@
-"""The image's locked requirements: what pyproject.toml asks for, whole, and each with its hashes. `make lock` writes them."""
+"""The image's locked requirements: what pyproject.toml asks for, and all of it. `make lock` writes them."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ TRIES = 3  # what disturbs a start only ever lengthens it
 
 @pytest.fixture(scope="module")
 def starts(pod: Pod) -> list[tuple[Container, float]]:
-    """Gateways started one after another until one was quick, before the app, on which their readiness does not wait."""
+    """Gateways started until one was quick; before the app, on which their readiness does not wait."""
     made = [start(pod)]
     while made[-1][1] > READY and len(made) < TRIES:
         made.append(start(pod))
