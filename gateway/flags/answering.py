@@ -6,12 +6,12 @@ their ids, and what has to be told of each is made once. Counts belong to names 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from weakref import WeakSet, finalize
 
+from gateway.flags.said import Said
+from gateway.flags.together import Together, UsualFlag
 from gateway.rules.flags.answer import OFF, STATIC, Answer, Variant
-from gateway.rules.flags.bucket import One, one
 from gateway.rules.flags.context import Asked
 from gateway.rules.flags.flag import Flag
 from gateway.rules.flags.flag_set import FlagSet
@@ -22,53 +22,13 @@ ON_VALUE, OFF_VALUE = "on", "off"
 MOST_VALUES, OTHER = 100, "_OTHER"
 #: Answers of one flag that are known by their ids; past it, something makes them anew each time.
 _MOST_ANSWERS = 1000
-#: Askers that are known to one book, and bytes of header lines that are worth it.
-MOST_KNOWN, _LONGEST = 256, 2048
 
 _ON = Answer(True, STATIC)
-
-PREFIX = b"X-Feature-"
-_no_token = re.compile(r"[^!#$%&'*+.^`|~0-9A-Za-z-]")
-_not_sent = re.compile(rb"[^\x20-\x24\x26-\x7e]")
-
-
-class Said:
-    """One of the things that a flag can say. `line` is the whole header line, `count` how often it was said."""
-
-    __slots__ = ("count", "line", "on", "value")
-
-    def __init__(self, flag: str, value: str, *, on: bool) -> None:
-        self.on = on
-        self.value = value
-        self.line = b"%b: %b\r\n" % (field_name(flag), _field_value(value))
-        self.count = 0
-
-
-def field_name(flag: str) -> bytes:
-    """The field by which the app is told of a flag."""
-    return PREFIX + _no_token.sub("-", flag).encode("ascii")
-
-
-def _field_value(value: str) -> bytes:
-    """Printable ASCII as it stands, and the rest percent-encoded: a variant may be called anything."""
-    raw = value.encode("utf-8", "replace").strip(b" ")
-    return _not_sent.sub(lambda found: b"%%%02X" % found[0][0], raw)
 
 
 def value_of(answer: Answer) -> str:
     """`on`, `off`, or the variant's name."""
     return answer.variant.name if answer.variant is not None else ON_VALUE if answer.on else OFF_VALUE
-
-
-class Known:
-    """What several flags have said together to somebody, and how often since that was counted."""
-
-    __slots__ = ("count", "lines", "said")
-
-    def __init__(self, said: Sequence[Said], lines: bytes) -> None:
-        self.said = said
-        self.lines = lines
-        self.count = 0
 
 
 class Tally:
@@ -96,7 +56,7 @@ class Tally:
     def counts(self) -> Iterator[tuple[str, str, int]]:
         """Each flag, what it said, and how often."""
         for book in list(self.books):
-            _count(book.known)
+            _count(book.told)
         for name, values in self._said.items():
             by_value: dict[str, int] = {}
             for said in values.values():
@@ -108,7 +68,7 @@ class Tally:
 class Asking:
     """A flag, ready to be asked: by the id of what it answers it knows what is to be told."""
 
-    __slots__ = ("_evaluate", "_kept", "_says", "_tally", "name", "one")
+    __slots__ = ("_evaluate", "_kept", "_says", "_tally", "name", "usual")
 
     def __init__(self, name: str, flag: Flag | None, tally: Tally) -> None:
         self.name = name
@@ -117,12 +77,11 @@ class Asking:
         # An id is an answer's only as long as that is there.
         self._kept: list[Answer] = []
         self._tally = tally
-        #: For `bucket.each`; None for what has to be asked.
-        self.one: One[Said] | None = None
+        #: What it asks, and what it says to who is let in by that and to everybody else; None for any other flag.
+        self.usual: UsualFlag | None = None
         if flag is not None and flag.usual is not None:
-            usual, (by_user, by_group, inside, outside) = flag.usual
-            learn = self._learn
-            self.one = one(usual, (learn(by_user), learn(by_group), learn(inside), learn(outside)))
+            usual, answers = flag.usual
+            self.usual = UsualFlag(usual, self._learn(answers[0]), self._learn(answers[-1]))
 
     def ask(self, asked: Asked) -> Said:
         """What it says to a request, not counted yet."""
@@ -138,31 +97,28 @@ class Asking:
 
 
 class Book:
-    """A set of flags with what they say; another set has another book.
+    """A set of flags with what they say; another set has another book."""
 
-    It knows what was said lately to whom: whoever opens a page asks again for each of its parts, and twenty flags are
-    a lot to look at where other work has taken the processor's caches.
-    """
-
-    __slots__ = ("__weakref__", "_asking", "_tally", "flag_set", "known")
+    __slots__ = ("__weakref__", "_asking", "_tally", "flag_set", "told")
 
     def __init__(self, flag_set: FlagSet, tally: Tally) -> None:
         self.flag_set = flag_set
         self._tally = tally
         self._asking: dict[str, Asking] = {}
         tally.keep(flag_set.flags)
-        #: By whoever remembers, and by all that his flags ask.
-        self.known: dict[Hashable, Known] = {}
+        #: Flags that are told together, by their names.
+        self.told: dict[tuple[str, ...], Together] = {}
         tally.books.add(self)
-        finalize(self, _count, self.known).atexit = False
+        finalize(self, _count, self.told).atexit = False
 
-    def know(self, key: Hashable, said: Sequence[Said], lines: bytes) -> None:
-        """Remember what was said."""
-        if len(lines) <= _LONGEST:
-            if len(self.known) >= MOST_KNOWN:
-                _count(self.known)
-                self.known.clear()
-            self.known[key] = Known(said, lines)
+    def together(self, names: Sequence[str]) -> tuple[Together, tuple[str, ...]]:
+        """These flags, to be told together, and the names of those that must be asked one by one."""
+        found = {name: self.asking(name).usual for name in names}
+        usual = {name: flag for name, flag in found.items() if flag is not None}
+        key = tuple(usual)
+        if key not in self.told:
+            self.told[key] = Together(usual)
+        return self.told[key], tuple(name for name in found if name not in usual)
 
     def asking(self, name: str) -> Asking:
         """A flag, ready to be asked; one that there is not is off."""
@@ -173,10 +129,6 @@ class Book:
             if flag is not None:
                 self._asking[name] = found
         return found
-
-    def several(self, names: Sequence[str]) -> tuple[Asking, ...]:
-        """These flags."""
-        return tuple(map(self.asking, names))
 
     def ask(self, name: str, asked: Asked) -> Said:
         """What a flag says to a request, counted."""
@@ -207,12 +159,9 @@ def _variants(flag: Flag) -> set[str]:
     return {name for one in sets if one is not None for name in one.names}
 
 
-def _count(known: Mapping[Hashable, Known]) -> None:
-    """Count what has been said since this was done last."""
-    for again in known.values():
-        for said in again.said if again.count else ():
-            said.count += again.count
-        again.count = 0
+def _count(told: Mapping[tuple[str, ...], Together]) -> None:
+    for together in told.values():
+        together.count()
 
 
 def _off(asked: Asked) -> Answer:  # noqa: ARG001 - whoever asks

@@ -11,15 +11,13 @@ from typing import NamedTuple
 
 from gateway.errors import GatewayError
 from gateway.exchange import Exchange
-from gateway.flags.answering import PREFIX, Asking, Book, Said
+from gateway.flags.answering import Book
 from gateway.flags.evaluator import Evaluator
 from gateway.flags.request_context import RequestContext
+from gateway.flags.said import PREFIX
+from gateway.flags.together import Together
 from gateway.gate import Met
 from gateway.rules.field_edits import LIKE_CGI
-from gateway.rules.flags.bucket import One, each
-
-#: Characters of an id, and of the groups with it, that are worth remembering.
-_LONGEST = 200
 
 _PREFIX = PREFIX.translate(LIKE_CGI)
 
@@ -63,15 +61,16 @@ class Strip:
 class Tell:
     """Tells the upstream what flags say, a field each, and the cache."""
 
-    __slots__ = ("_book", "_evaluator", "_names", "_others", "_usual")
+    __slots__ = ("_among", "_book", "_evaluator", "_names", "_others", "_together")
 
     def __init__(self, evaluator: Evaluator, names: Sequence[str]) -> None:
         self._evaluator = evaluator
         self._names = tuple(names)
         self._book: Book | None = None
-        # What most flags are can be asked together, and goes first.
-        self._usual: list[One[Said]] = []
-        self._others: list[Asking] = []
+        # What most flags are is asked together, and goes first.
+        self._together = Together({})
+        self._among = frozenset[str]()
+        self._others: tuple[str, ...] = ()
 
     def check(self, exchange: Exchange, now: float) -> GatewayError | None:  # noqa: ARG002 - time is no matter here
         """See Gate; refuses nothing."""
@@ -85,43 +84,22 @@ class Tell:
         """The header lines, made once for each request."""
         if context.lines:
             return context.lines
-        book, before = context.book, context.said
-        if book is not self._book:
-            self._open(book)
-        user, groups = context.user, context.groups
-        session = None if user else context.session
-        plain = not (before or self._others) and bool(user or session)
-        known = book.known.get((self, user, session, groups)) if plain else None
-        if known is not None:
-            known.count += 1
-            context.told, context.lines = (self._names, known.said), known.lines
-            return known.lines
-        said = self._ask(context)
-        context.told, context.lines = (self._names, said), b"".join([one.line for one in said])
-        if plain and len(user or session or "") + sum(map(len, groups)) <= _LONGEST:
-            book.know((self, user, session, groups), said, context.lines)
+        if context.book is not self._book:
+            self._open(context.book)
+        if context.said and not self._among.isdisjoint(context.said):  # some were asked already, or are forced
+            context.lines = b"".join([context.ask(name).line for name in self._names])
+            return context.lines
+        others = b"".join([context.ask(name).line for name in self._others])
+        told = self._together.ask(context)
+        context.told = self._together, told.said
+        context.lines = told.lines + others
         return context.lines
 
-    def _ask(self, context: RequestContext) -> list[Said]:
-        """Ask and count."""
-        names, said, before = self._names, each(self._usual, context), context.said
-        if self._others:
-            said += [flag.ask(context) for flag in self._others]
-        if before:  # some were asked already, or are forced
-            said = [before.get(name) or one for name, one in zip(names, said, strict=True)]
-            for name, one in zip(names, said, strict=True):
-                one.count += name not in before
-        else:
-            for one in said:
-                one.count += 1
-        return said
-
     def _open(self, book: Book) -> None:
-        flags = sorted(book.several(self._names), key=lambda flag: flag.one is None)
         self._book = book
-        self._names = tuple(flag.name for flag in flags)
-        self._usual = [flag.one for flag in flags if flag.one is not None]
-        self._others = [flag for flag in flags if flag.one is None]
+        self._together, self._others = book.together(self._names)
+        self._names = (*self._together.names, *self._others)
+        self._among = frozenset(self._together.names)
 
 
 class FlaggedRoute(NamedTuple):

@@ -7,7 +7,7 @@ left in a circle.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from time import time
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -17,7 +17,9 @@ from gateway.rules.flags.request_field import Read
 from gateway.rules.request_head import RequestHead
 
 if TYPE_CHECKING:
-    from gateway.flags.answering import Book, Said
+    from gateway.flags.answering import Book
+    from gateway.flags.said import Said
+    from gateway.flags.together import Together
 
 #: Properties that one request's context remembers: more than flags are likely to read.
 _REMEMBERED = 256
@@ -84,7 +86,7 @@ class RequestContext:
         self.book = book
         #: What flags have said, by their names; `told` is what several have said together.
         self.said: dict[str, Said] = {}
-        self.told: tuple[Sequence[str], Sequence[Said]] | None = None
+        self.told: tuple[Together, bytes] | None = None
         #: The header lines for the app, once they are made.
         self.lines = b""
         self._reading = reading
@@ -113,7 +115,8 @@ class RequestContext:
     def ask(self, name: str) -> Said:
         """What a flag says."""
         if self.told is not None:
-            self.said.update(zip(*self.told, strict=True))
+            together, said_together = self.told
+            self.said.update(together.by_name(said_together))
             self.told = None
         said = self.said.get(name)
         if said is None:

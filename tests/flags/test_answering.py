@@ -9,11 +9,13 @@ import pytest
 
 from gateway.entropy import Entropy
 from gateway.exchange import Exchange
-from gateway.flags.answering import MOST_KNOWN, MOST_VALUES, OTHER, Tally, field_name
+from gateway.flags.answering import MOST_VALUES, OTHER, Tally
 from gateway.flags.evaluator import Evaluator
 from gateway.flags.gates import Strip, Tell, said_by
 from gateway.flags.registry import Registry
 from gateway.flags.request_context import Reading, Sources
+from gateway.flags.said import field_name
+from gateway.flags.together import MOST_KNOWN
 from gateway.rules.flags.flag import Prerequisite
 from gateway.rules.flags.forced import Forced
 from gateway.rules.request_head import Interest
@@ -204,7 +206,8 @@ def test_who_asks_again_gets_what_he_got_and_all_is_counted() -> None:
     for number in range(3000):
         told(b"u%d" % (number % 1500))
     assert sum(site.counts().values()) == 6 + 2 * 64 + 2 * 3000
-    assert len(site.evaluator.of(site.exchange()).book.known) <= MOST_KNOWN
+    (together,) = site.evaluator.of(site.exchange()).book.told.values()
+    assert 0 < together.known() <= MOST_KNOWN
     told(b"u1")
     site.change({"A": False, "B": False})
     assert told(b"u1") == b"X-Feature-A: off\r\nX-Feature-B: off\r\n"

@@ -8,10 +8,11 @@ share that grows, by whatever step, takes more and gives up nobody.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple, TypeVar
 
 from mmh3 import hash as murmur3
+from mmh3 import mmh3_32_uintdigest as digest  # of bytes, with the seed 0: the same hash in fewer steps
 
 from gateway.rules.flags.context import Asked, Read, reader
 
@@ -143,30 +144,27 @@ class Usual(NamedTuple):
     percent: int
 
 
-#: A flag for `each`: what it asks, and what a user of these, one of these groups, one in the share, and anybody else
-#: gets.
-One = tuple[frozenset[str], frozenset[str], bytes, int, _T, _T, _T, _T]
+class Several:
+    """Flags of which each is what most flags are, asked in one go and in half the time that they take one by one."""
 
+    __slots__ = ("_flags", "_groups", "_shares", "_users")
 
-def one(usual: Usual, gets: tuple[_T, _T, _T, _T]) -> One[_T]:
-    """A flag for `each`."""
-    return (usual.users, usual.groups, usual.prefix.encode("utf-8", "replace"), usual.percent, *gets)
+    def __init__(self, flags: Sequence[Usual]) -> None:
+        self._flags = tuple(flags)
+        self._shares = [(one.prefix.encode("utf-8", "replace"), one.percent) for one in flags]
+        #: All who are named, and all groups: most requests are of none, and then no flag need be asked about them.
+        self._users = frozenset().union(*(one.users for one in flags))
+        self._groups = frozenset().union(*(one.groups for one in flags))
 
-
-def each(flags: Iterable[One[_T]], asked: Asked) -> list[_T]:
-    """What several flags tell one request, in a third of the time that they take one by one."""
-    user, theirs = asked.user, asked.groups
-    who = (user or asked.session or asked.random).encode("utf-8", "replace")
-    return [
-        by_user
-        if user in users
-        else by_group
-        if theirs and groups and not groups.isdisjoint(theirs)
-        else inside
-        if murmur3(prefix + who, 0, False) % 100 < percent
-        else outside
-        for users, groups, prefix, percent, by_user, by_group, inside, outside in flags
-    ]
+    def ask(self, asked: Asked) -> bytes:
+        """A byte for each: 1 where the request's user is named, in a group or in the share, else 0."""
+        user, theirs = asked.user, asked.groups
+        who = (user or asked.session or asked.random).encode("utf-8", "replace")
+        inside = [digest(prefix + who) % 100 < percent for prefix, percent in self._shares]
+        if user in self._users or (theirs and not self._groups.isdisjoint(theirs)):
+            for place, one in enumerate(self._flags):
+                inside[place] = inside[place] or user in one.users or not one.groups.isdisjoint(theirs)
+        return bytes(inside)
 
 
 def _default(asked: Asked) -> str | None:

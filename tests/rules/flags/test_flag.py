@@ -105,9 +105,14 @@ RULES = st.fixed_dictionaries(
 )
 def test_together_they_say_what_each_says(define: list[dict[str, object]], asked: Context) -> None:
     flags = list(compiled({f"F{number}": one for number, one in enumerate(define)}, {}).flags.values())
-    usual = [flag for flag in flags if flag.usual is not None]
-    together = [bucket.one(*flag.usual) for flag in usual if flag.usual is not None]
-    assert bucket.each(together, asked) == [flag.evaluate(asked) for flag in usual]
+    usual = [(flag, flag.usual) for flag in flags if flag.usual is not None]
+    said = bucket.Several([asks for _, (asks, _) in usual]).ask(asked)
+    assert list(said) == [flag.evaluate(asked).on for flag, _ in usual]
+    for _, (_, (by_user, by_group, inside, outside)) in usual:
+        assert by_user.on
+        assert by_group.on
+        assert inside.on
+        assert not outside.on
 
 
 def test_most_flags_are_asked_together() -> None:
