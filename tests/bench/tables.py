@@ -30,7 +30,6 @@ TABLES = {
     "flags": Kind(
         "Flags: as plain, with metrics. The gateway tells the app of twenty flags, each a share of the users",
         "flags",
-        rival="gateway-plain",
         fields=("X-User-Id: user-4711", "X-User-Groups: staff, early"),
     ),
     "hits": Kind(

@@ -33,15 +33,15 @@ def run(
     path: str = "/",
     fields: Sequence[str] = (),
     *,
-    varied: bool = False,
+    varied: int = 0,
 ) -> Load:
     """Load `path` at `port` on loopback for whole `seconds` from `core`, with header `fields`.
 
-    `varied`: no two requests are the same.
+    `varied`: no two requests are the same, and each user asks so many times; 0 for all the same.
     """
     url = f"http://127.0.0.1:{port}{path}"
     command = ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", "-s", str(VARIED if varied else SAME)]
-    command += [*(word for field in fields for word in ("-H", field)), url]
+    command += [*(word for field in fields for word in ("-H", field)), url, *(("--", str(varied)) if varied else ())]
     with pinned(core):
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=seconds + 30)
     return Load(**json.loads(done.stdout.strip().splitlines()[-1]))
