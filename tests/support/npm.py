@@ -6,6 +6,7 @@ registry.
 
 from __future__ import annotations
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -52,16 +53,16 @@ def _kept(name: str, version: str, fetch: Callable[[str, Path], None]) -> Path:
     if npm is None:
         pytest.skip(f"npm is not installed, so there is no {name}")
     _KEPT.mkdir(parents=True, exist_ok=True)
-    # Beside its place, then moved there: other workers see all of it or nothing.
-    folder = tempfile.mkdtemp(prefix="fetching-", dir=_KEPT)
-    try:
-        fetch(npm, Path(folder))
-        try:
-            os.rename(folder, kept)
-        except OSError:
-            assert kept.exists()  # another worker was quicker
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    # One worker fetches and the others wait. Beside its place, then moved there: what is there is whole.
+    with kept.with_name(f"{kept.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not kept.exists():
+            folder = tempfile.mkdtemp(prefix="fetching-", dir=_KEPT)
+            try:
+                fetch(npm, Path(folder))
+                os.rename(folder, kept)
+            finally:
+                shutil.rmtree(folder, ignore_errors=True)
     return kept
 
 
