@@ -6,12 +6,13 @@ from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from rich import box
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
 #: Characters of a line where no terminal says how wide it is.
 _WIDTH = 200
+_ANY_WIDTH = 10_000
 
 
 class Grid(NamedTuple):
@@ -46,21 +47,45 @@ def console() -> Console:
 
 def rendered(page: Page) -> RenderableType:
     """A page for rich."""
-    return Group(*(Text(plain(part)) if isinstance(part, str) else _table(part) for part in page))
+    return Group(*(Text(plain(part)) if isinstance(part, str) else _rows(part) for part in page))
 
 
-def _table(grid: Grid) -> RenderableType:
+def _rows(grid: Grid) -> RenderableType:
     listed = [list(row) for row in grid.rows]
-    if not listed:
-        return Text(grid.empty)
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
-    for number, column in enumerate(grid.columns):
-        numeric = all(isinstance(row[number], int) for row in listed)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
-    for row in listed:
-        # As Text, so that no name or key is taken for a style.
-        table.add_row(*(Text(plain(cell)) for cell in row))
-    return table
+    return _Fitted(grid.columns, listed) if listed else Text(grid.empty)
+
+
+class _Fitted:
+    """A table that leaves out columns that tell nothing, where all of them would not fit the terminal."""
+
+    def __init__(self, columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+        self._columns = columns
+        self._rows = rows
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        whole = self._table(range(len(self._columns)))
+        wanted = console.measure(whole, options=options.update(max_width=_ANY_WIDTH)).maximum
+        if wanted <= options.max_width:
+            yield whole
+        else:
+            yield self._table([place for place in range(len(self._columns)) if self._tells(place)])
+
+    def _tells(self, place: int) -> bool:
+        return place == 0 or any(row[place] not in ("", 0) for row in self._rows)
+
+    def _table(self, places: Iterable[int]) -> Table:
+        table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+        listed = list(places)
+        for place in listed:
+            title = self._columns[place]
+            if all(isinstance(row[place], int) for row in self._rows):
+                table.add_column(title, justify="right", no_wrap=True)
+            else:
+                table.add_column(title, overflow="fold", min_width=len(title))
+        for row in self._rows:
+            # As Text, so that no name or key is taken for a style.
+            table.add_row(*(Text(plain(row[place])) for place in listed))
+        return table
 
 
 def plain(cell: object) -> str:

@@ -13,6 +13,7 @@ from gateway.admin.schemas import COMPONENTS
 from gateway.admin.shape import DESCRIBING, WORDS
 from tests.admin.conftest import Running
 from tests.admin.memory import RULE
+from tests.admin.test_listener import assert_problem
 
 API = "/api/v1"
 VALUES = [
@@ -170,3 +171,44 @@ async def test_the_token_is_described_where_there_is_one(running: Running, guard
     for methods in closed["paths"].values():
         for operation in methods.values():
             assert "401" in operation["responses"]
+
+
+async def test_nothing_answers_without_the_token(guarded: Running) -> None:
+    """Not one path and method of the description, nor itself, nor what is nowhere, nor PURGE."""
+    document = await guarded.get("/openapi.json")
+    asked = [(method.upper(), path) for path, methods in document["paths"].items() for method in methods]
+    assert len(asked) > 30
+    before = guarded.insides.watch.asked.copy()
+    for method, path in [
+        *asked,
+        ("GET", "/openapi.json"),
+        ("GET", "/nowhere"),
+        ("PURGE", "/models"),
+        ("OPTIONS", "/"),
+    ]:
+        for given in ({"Authorization": "Bearer wrong"}, {"Authorization": ""}):
+            target = path.replace("{name}", "app").replace("{key}", "u1")
+            said = await guarded.ask(method, target, {} if method in ("POST", "PUT", "PATCH") else None, given)
+            assert_problem(said, 401)
+            assert said.fields["WWW-Authenticate"].startswith("Bearer")
+    assert guarded.insides.events.changes == []
+    assert guarded.insides.watch.asked == before
+
+
+async def test_the_promised_names_are_there(running: Running) -> None:
+    """Deployments depend on these."""
+    paths = (await running.get("/openapi.json"))["paths"]
+    there = {f"{method.upper()} {path.removeprefix(API)}" for path, methods in paths.items() for method in methods}
+    assert {
+        *(
+            "GET /breakers",
+            "POST /breakers/{name}/open",
+            "POST /breakers/{name}/close",
+            "POST /breakers/{name}/reset",
+        ),
+        *("GET /limits", "GET /limits/blocked", "DELETE /limits/blocked/{key}"),
+        *("GET /cache", "GET /cache/top", "POST /cache/purge", "POST /cache/warm"),
+        *("GET /flags", "GET /flags/{name}", "PUT /flags/{name}", "GET /flags/{name}/history"),
+        *("GET /config", "POST /drain"),
+        *("GET /summary", "GET /health", "GET /connections", "GET /slow", "GET /routes", "GET /log", "PUT /log"),
+    } <= there
