@@ -113,7 +113,7 @@ def test_prometheus_scrapes_the_pods_that_say_so_and_has_the_rules(workplace: Pa
     done = shell("promtool check config listed.yml", workplace)
     assert done.returncode == 0, done.stderr
     assert "rules found" in done.stdout
-    done = shell("promtool check service-discovery listed.yml pods", workplace)
+    done = shell("promtool check service-discovery --timeout=2s listed.yml pods", workplace)
     assert done.returncode == 0, done.stderr
     scraped = [one["labels"] for one in json.loads(done.stdout) if one["labels"]]
     wanted = {"job": "app", "namespace": "shop", "pod": "app-0", "instance": "10.0.0.0:9090"}
