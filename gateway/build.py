@@ -25,7 +25,7 @@ from gateway.rules.routing import Router
 from gateway.settings import Listener, Tls, Upstream
 from gateway.telemetry.metrics import Metrics
 from gateway.upstreams.breaker import Breaker
-from gateway.upstreams.connector import Connector, Endpoint
+from gateway.upstreams.connector import Connector, Endpoint, Told
 from gateway.upstreams.forward import Way
 from gateway.upstreams.pool import Pool
 from gateway.upstreams.upstream import Upstream as RunningUpstream
@@ -67,9 +67,17 @@ class Limits(Protocol):
 
 
 def upstream(
-    name: str, settings: Upstream, interest: Interest, breaker: Breaker | None, metrics: Metrics
+    name: str,
+    settings: Upstream,
+    interest: Interest,
+    breaker: Breaker | None,
+    metrics: Metrics,
+    told: Told | None = None,
 ) -> RunningUpstream:
-    """An upstream with a pool of its own. Raises OSError when a certificate file cannot be read."""
+    """An upstream with a pool of its own; `told` is told of each connection's opening.
+
+    Raises OSError when a certificate file cannot be read.
+    """
     url = settings.url
     tls = _tls(name, settings.tls) if url.scheme == "https" else None
     endpoint = Endpoint(url.host, url.port, tls, settings.tls.server_name or url.host)
@@ -82,7 +90,7 @@ def upstream(
         if fields:
             credentials = frozenset(preset.credentials)
     part = metrics.upstream(name)
-    pool = Pool(Connector(endpoint), settings.pool, interest)
+    pool = Pool(Connector(endpoint, told), settings.pool, interest)
     return RunningUpstream(name, url.authority.encode(), url.path.encode(), pool, breaker, part, auth, credentials)
 
 

@@ -13,6 +13,7 @@ from time import monotonic
 from gateway import build
 from gateway.caps.cap import Cap
 from gateway.caps.cap_when import CapWhen
+from gateway.errors import GatewayError
 from gateway.gate import Met
 from gateway.rules.response_head import Interest
 from gateway.settings import Settings
@@ -58,7 +59,9 @@ class Forwarding:
                 if current is not None and _same(self._settings[name], section):
                     upstreams[name] = current
                 else:
-                    upstreams[name] = build.upstream(name, section, interest, None, self._metrics)
+                    upstreams[name] = build.upstream(
+                        name, section, interest, None, self._metrics, partial(self._connected, name)
+                    )
         except BaseException:
             self.abandon(settings)
             raise
@@ -125,6 +128,19 @@ class Forwarding:
         elif waited is not None and waited.held:
             log = self._log.info if told == "up" else self._log.warning
             log("upstream_started" if told == "up" else "upstream_not_started", upstream=upstream.name, after=after)
+
+    def _connected(self, name: str, address: str, seconds: float, error: GatewayError | None) -> None:
+        took = round(1000 * seconds, 3)
+        if error is None:
+            self._log.debug("upstream_connected", upstream=name, address=address, ms=took)
+        else:
+            self._log.debug(
+                "upstream_not_connected",
+                upstream=name,
+                error=error.slug,
+                reason=str(error.__cause__ or error),
+                ms=took,
+            )
 
     def _moved(self, name: str, old: str, new: str) -> None:
         self._metrics.upstream(name).transition(new.replace("-", "_"))

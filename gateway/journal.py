@@ -37,6 +37,15 @@ class Journal:
         kind = self.slow.note(exchange, seconds)
         if kind != "response":
             exchange.route.metrics.lasting.observe(seconds)
+        self._log.debug(
+            "slow_request",
+            listener=exchange.listener,
+            route=exchange.route.name,
+            upstream=exchange.upstream,
+            kind=kind,
+            seconds=round(seconds, 3),
+            correlation_id=exchange.correlation_id,
+        )
 
     def malformed(self, exchange: Exchange, error: GatewayError, now: float) -> None:  # noqa: ARG002
         """A count for each, a line for the first in a while: a flood of them must not become a flood of lines."""

@@ -70,7 +70,7 @@ MAY_IMPORT: dict[str, set[str]] = {
         "cache", "entropy", "faults", "flags", "gate", "pipeline", "policies", "providers", "rules", "settings",
         "telemetry", "upstreams",
     },
-    "forwarding": {"build", "caps", "gate", "rules", "settings", "telemetry", "upstreams"},
+    "forwarding": {"build", "errors", "caps", "gate", "rules", "settings", "telemetry", "upstreams"},
     "journal": {"errors", "exchange", "protection", "telemetry"},
     "assembly": {
         "admin", "build", "caching", "control", "entropy", "errands", "faults", "flagged", "flagging", "flags",

@@ -8,12 +8,13 @@ import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from time import monotonic
 from typing import TypeVar
 
 import aiohappyeyeballs
 
 from gateway import sockets
-from gateway.errors import ConnectFailed, ConnectTimeout, PoolExhausted, TlsFailed
+from gateway.errors import ConnectFailed, ConnectTimeout, GatewayError, PoolExhausted, TlsFailed
 from gateway.upstreams.connection import UpstreamConnection
 from gateway.upstreams.resolver import Resolver
 
@@ -29,6 +30,10 @@ _NEXT_ADDRESS = 0.25
 _GOODBYE = 1.0
 
 
+#: Is told of each try: the address that was reached, the seconds that it took, and why it failed.
+Told = Callable[[str, float, GatewayError | None], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Endpoint:
     """Where an upstream is. `tls` is None for plain HTTP; `server_name` is for SNI and the certificate."""
@@ -42,8 +47,9 @@ class Endpoint:
 class Connector:
     """Opens connections to one endpoint."""
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, told: Told | None = None) -> None:
         self._endpoint = endpoint
+        self._told = told
         self.resolver = Resolver(endpoint.host, endpoint.port)
         #: Whether the endpoint has ever accepted a connection.
         self.accepted = False
@@ -54,7 +60,16 @@ class Connector:
         Raises ConnectTimeout, NameNotResolved, ConnectFailed, TlsFailed, or PoolExhausted where the process itself
         has no descriptor left; cancelled, it leaves no socket behind.
         """
-        return await self._within(limit, self._connect(make))
+        if self._told is None:
+            return await self._within(limit, self._connect(make))
+        began = monotonic()
+        try:
+            connection = await self._within(limit, self._connect(make))
+        except GatewayError as error:
+            self._told("", monotonic() - began, error)
+            raise
+        self._told(connection.address, monotonic() - began, None)
+        return connection
 
     async def reach(self, limit: float) -> None:
         """See whether anybody accepts a connection within `limit` seconds, and close it. Raises as `connect`."""

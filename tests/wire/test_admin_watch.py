@@ -15,7 +15,7 @@ from tests.support.client import Client, fetch
 from tests.support.config import url
 from tests.support.gateway import Gateway
 from tests.support.message import Request
-from tests.support.origin import Origin, ok
+from tests.support.origin import Origin, listen, ok
 from tests.wire.conftest import Start, StartOnce
 from tests.wire.test_admin import ask
 from tests.wire.test_tunnels import tunnel
@@ -175,3 +175,21 @@ async def test_the_log_level_at_run_time_and_after_reloads(start: Start, origin:
     await gateway.event(event="config_reloaded")
     shown = {"level": "debug", "configured": "debug", "by_hand": False, "expires_in": None}
     assert await ask(gateway, "GET", "/log") == shown
+
+
+async def test_at_debug_it_says_why_an_upstream_cannot_be_reached(start: Start, origin: Origin) -> None:
+    gateway = await start()
+    await ask(gateway, "PUT", "/log", {"level": "debug", "for": "1m"})
+    assert (await fetch(gateway.ingress, "GET", "/")).status == 200
+    connected = await gateway.event(event="upstream_connected")
+    assert (connected["upstream"], connected["address"]) == ("app", origin.address[0])
+    with listen() as nobody:
+        address = nobody.getsockname()[:2]
+    text = gateway.path.read_text().replace(url(origin.address), url(address))
+    gateway.path.write_text(text)
+    gateway.sighup()
+    await gateway.event(event="config_reloaded")
+    assert (await fetch(gateway.ingress, "GET", "/")).status == 502
+    refused = await gateway.event(event="upstream_not_connected")
+    assert (refused["level"], refused["upstream"], refused["error"]) == ("debug", "app", "connection-refused")
+    assert refused["reason"]
