@@ -12,6 +12,7 @@ import yaml
 
 from tests.support.client import Client, fetch
 from tests.support.config import config
+from tests.support.config_map import ConfigMap
 from tests.support.gateway import Gateway, until
 from tests.support.message import Request
 from tests.support.origin import Origin, ok
@@ -63,24 +64,12 @@ async def test_the_file_written_in_place(start: Start, origin: Origin) -> None:
 
 
 async def test_a_symlink_swapped_as_a_configmap_does(origin: Origin, tmp_path: Path) -> None:
-    """gateway.yaml -> ..data/gateway.yaml, ..data -> a directory; an update makes a new directory and renames."""
-
-    def publish(version: int, content: dict[str, Any]) -> None:
-        directory = tmp_path / f"..version-{version}"
-        directory.mkdir()
-        (directory / "gateway.yaml").write_text(yaml.safe_dump(content))
-        fresh = tmp_path / "..data_tmp"
-        fresh.symlink_to(directory.name)
-        fresh.rename(tmp_path / "..data")
-
-    publish(1, config(origin.address, **routes("/1")))
-    path = tmp_path / "gateway.yaml"
-    path.symlink_to("..data/gateway.yaml")
-    gateway = Gateway(tmp_path, None, "run", "--config", str(path))
+    mounted = ConfigMap(tmp_path / "mounted", config(origin.address, **routes("/1")))
+    gateway = Gateway(tmp_path, None, "run", "--config", str(mounted.path))
     try:
         await asyncio.to_thread(gateway.start)
         for version in (2, 3):
-            publish(version, config(origin.address, **routes(f"/{version}")))
+            mounted.swap(config(origin.address, **routes(f"/{version}")))
             await until(lambda: reloads(gateway) == version - 1, "the reload")  # noqa: B023
             assert (await fetch(gateway.ingress, "GET", f"/{version}")).status == 200
             assert (await fetch(gateway.ingress, "GET", f"/{version - 1}")).status == 404
