@@ -8,11 +8,14 @@ set -euo pipefail
 export CONTAINERS_CONF
 CONTAINERS_CONF=$(realpath "$(dirname "$0")")/containers.conf
 
-if ! command -v podman buildah runc debootstrap >/dev/null; then
-    echo "installing podman, buildah, runc and debootstrap"
+missing=()
+for tool in podman buildah runc debootstrap; do
+    command -v "$tool" >/dev/null || missing+=("$tool") # the package's name, too
+done
+if ((${#missing[@]})); then
+    echo "installing ${missing[*]}"
     apt-get update -qq
-    DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends \
-        podman buildah runc debootstrap >/dev/null
+    DEBIAN_FRONTEND=noninteractive apt-get install -qq --yes --no-install-recommends "${missing[@]}" >/dev/null
 fi
 
 build=localhost/gateway-test-build
