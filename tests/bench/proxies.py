@@ -8,7 +8,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
 from tests.bench.process import Process
@@ -201,8 +200,7 @@ def version(proxy: Proxy) -> str:
     if proxy.name == "floor":
         return " ".join(f"{name} {importlib.metadata.version(name)}" for name in ("aiohttp", "httptools", "uvloop"))
     if family(proxy.name) == "gateway":
-        optimized = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "")
-        return f"gateway on Python {sys.version.split()[0]}{'' if optimized else ' built without its optimizations'}"
+        return f"gateway on Python {sys.version.split()[0]}"
     return f"{family(proxy.name)} {program_version(program(proxy.programs) or '', *proxy.version)}"
 
 
