@@ -14,7 +14,7 @@ import pytest
 from gateway.errors import ConnectFailed, GatewayError, NotStarted
 from gateway.rules.breaker import CLOSED, BreakerRule
 from gateway.upstreams.breaker import Breaker
-from gateway.upstreams.startup import Startup
+from gateway.upstreams.startup import AT_ONCE, Startup
 from tests.support.expect import assert_within
 from tests.support.gateway import until
 from tests.support.late_port import LatePort
@@ -30,7 +30,7 @@ class Waiting:
         self.rig = rig
         self.told: list[str] = []
         self.bugs: list[BaseException] = []
-        self.dials = 0
+        self.dials = self.dialling = self.most_dialling = 0
         self.startup = rig.upstream.startup = Startup(
             rig.pool, time.monotonic() + wait, self.told.append, lambda _, bug: self.bugs.append(bug)
         )
@@ -38,7 +38,12 @@ class Waiting:
 
         async def counted() -> socket.socket:
             self.dials += 1
-            return await dial()
+            self.dialling += 1
+            self.most_dialling = max(self.most_dialling, self.dialling)
+            try:
+                return await dial()
+            finally:
+                self.dialling -= 1
 
         rig.connector._dial = counted  # type: ignore[method-assign]
 
@@ -77,6 +82,44 @@ async def test_they_go_on_once_it_is_there(port: LatePort) -> None:
         began = time.monotonic()
         assert isinstance(await one.ask(), ConnectFailed)  # it is gone, and was there before: no waiting
         assert time.monotonic() - began < 0.3
+
+
+async def test_a_crowd_does_not_connect_at_once(port: LatePort) -> None:
+    """All of it would run out of time to connect: the app has just come up, and takes one after the other."""
+    async with waiting(port) as one:
+        tasks = [start(one.rig)[1] for _ in range(200)]
+        await one.holds(200)
+        one.most_dialling = 0
+        async with port.open() as origin:
+            for _, error in await asyncio.gather(*tasks):
+                assert error is None
+            assert len(origin.requests) == 200
+            await one.rig.pool.close()
+        assert 1 < one.most_dialling <= AT_ONCE
+
+
+async def test_what_comes_while_another_is_refused_is_found(port: LatePort) -> None:
+    """One has been refused, another has reached the app before that is known: it is there, so both go on."""
+    async with waiting(port) as one:
+        dial, refused, go_on = one.rig.connector._dial, asyncio.Event(), asyncio.Event()
+
+        async def late() -> socket.socket:
+            try:
+                return await dial()
+            except OSError:
+                refused.set()
+                await go_on.wait()
+                raise
+
+        one.rig.connector._dial = late  # type: ignore[method-assign]
+        task = start(one.rig)[1]
+        await refused.wait()
+        async with port.open():
+            assert await one.ask() is None
+            go_on.set()
+            assert (await task)[1] is None
+            await one.rig.pool.close()
+        assert one.told == ["up"]
 
 
 async def test_the_time_for_it_is_over(port: LatePort) -> None:
