@@ -69,7 +69,7 @@ class AdminClient:
         """The one that the arguments and the environment name. Raises ConfigError too."""
         admin = None
         if args.config is not None:
-            admin = settings.load(args.config, os.environ).admin
+            admin = settings.load_admin(args.config, os.environ)
             if admin is None and args.url is None:
                 raise OSError(f"{args.config} turns the admin listener off")
         url = args.url or (_url(admin.bind) if admin else "") or _from_environment()

@@ -1,7 +1,7 @@
 """The config file as frozen models, and every mistake in it with its place.
 
 `load` and `loads` read YAML, `for_app` needs no file; all return a `Settings` or raise `ConfigError`, which holds
-every mistake of the file at once.
+every mistake of the file at once. `load_admin` reads of a file what commands need to find a gateway that runs.
 
 The names below are looked up when first used. A policy's module holds that policy's settings and takes its value
 types from `gateway.settings.types`, and the models here are put together from the policies' modules: importing
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from gateway.settings.advice import environment_warnings, warnings
     from gateway.settings.fill import fingerprint
     from gateway.settings.listener import Egress, Ingress, Limits, Listener, Route
-    from gateway.settings.loader import for_app, load, loads
+    from gateway.settings.loader import for_app, load, load_admin, loads
     from gateway.settings.mistakes import ConfigError, Mistake
     from gateway.settings.root import Drain, Log, Metrics, Settings
     from gateway.settings.schema import json_schema
@@ -51,6 +51,7 @@ __all__ = [
     "for_app",
     "json_schema",
     "load",
+    "load_admin",
     "loads",
     "warnings",
 ]
@@ -60,7 +61,7 @@ _HOMES = {
     "advice": ("environment_warnings", "warnings"),
     "fill": ("fingerprint",),
     "listener": ("Egress", "Ingress", "Limits", "Listener", "Route"),
-    "loader": ("for_app", "load", "loads"),
+    "loader": ("for_app", "load", "load_admin", "loads"),
     "mistakes": ("ConfigError", "Mistake"),
     "root": ("Drain", "Log", "Metrics", "Settings"),
     "schema": ("json_schema",),

@@ -13,10 +13,12 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from gateway.settings.admin import Admin
 from gateway.settings.advice import advise
 from gateway.settings.checks import check
 from gateway.settings.display import variables
-from gateway.settings.document import LARGEST, Scalar, Unreadable, compose, decode
+from gateway.settings.document import LARGEST, Node, Scalar, Unreadable, compose, decode
+from gateway.settings.document import Mapping as Nodes
 from gateway.settings.explain import explain
 from gateway.settings.fill import Filler
 from gateway.settings.flag_checks import Found, advise_environment
@@ -27,20 +29,34 @@ from gateway.settings.root import Settings
 from gateway.settings.upstream import Upstream
 from gateway.settings.values import Url, parse_url
 
+_NO_MAPPING = "the file must be a mapping (key: value)"
+
 
 def load(path: str, env: Mapping[str, str], app: str | None = None) -> Settings:
     """Read a file; `app` is where its upstream `app` is, whatever the file says.
 
     Raises OSError when the file cannot be had, ConfigError with all its mistakes when it is wrong.
     """
-    with Path(path).open("rb") as file:
-        raw = file.read(LARGEST + 1)
-    try:
-        text = decode(raw)
-    except Unreadable as error:
-        raise ConfigError([Mistake(path, error.line, error.column, error.message)]) from None
-    settings = loads(text, path, env)
+    settings = loads(_text(path), path, env)
     return settings if app is None else _with_app(settings, path, app)
+
+
+def load_admin(path: str, env: Mapping[str, str]) -> Admin | None:
+    """The section `admin` alone, for who talks to a gateway that runs: it may have refused the rest of the file.
+
+    Raises as `load`, but says nothing of the rest, which it does not fill in either.
+    """
+    root = _tree(_text(path), path)
+    if isinstance(root, Nodes):
+        root.pairs = [(key, value) for key, value in root.pairs if isinstance(key, Scalar) and key.text == "admin"]
+    reading = Reading(path, Filler(env, os.path.dirname(path)))
+    data = reading.data(root)
+    if reading.mistakes or not isinstance(data, dict):
+        raise ConfigError(reading.mistakes or [Mistake(path, *reading.place(()), _NO_MAPPING)])
+    try:
+        return Settings.model_validate(data).admin
+    except ValidationError as error:
+        raise ConfigError(explain(error, reading, Settings)) from None
 
 
 def loads(text: str, name: str, env: Mapping[str, str]) -> Settings:
@@ -48,16 +64,11 @@ def loads(text: str, name: str, env: Mapping[str, str]) -> Settings:
 
     Raises ConfigError with all the mistakes.
     """
-    try:
-        root = compose(text)
-    except Unreadable as error:
-        raise ConfigError([Mistake(name, error.line, error.column, error.message)]) from None
-    if root is None or (isinstance(root, Scalar) and root.null):
-        raise ConfigError([Mistake(name, 1, 1, "the file says nothing; it needs ingress, egress or both")])
+    root = _tree(text, name)
     reading = Reading(name, Filler(env, os.path.dirname(name)))
     data = reading.data(root)
     if not isinstance(data, dict):
-        raise ConfigError([Mistake(name, *reading.place(()), "the file must be a mapping (key: value)")])
+        raise ConfigError([Mistake(name, *reading.place(()), _NO_MAPPING)])
     mistakes = reading.mistakes
     for loc, message in check(data):
         if not reading.is_settled(loc):
@@ -77,6 +88,25 @@ def loads(text: str, name: str, env: Mapping[str, str]) -> Settings:
     of_file = placed(advise(settings, lambda loc: reading.key_place(loc)[0]))
     of_environment = placed(advise_environment(settings.flags, env))
     return settings.noted(of_file, of_environment, variables(data), reading.filler.files)
+
+
+def _text(path: str) -> str:
+    with Path(path).open("rb") as file:
+        raw = file.read(LARGEST + 1)
+    try:
+        return decode(raw)
+    except Unreadable as error:
+        raise ConfigError([Mistake(path, error.line, error.column, error.message)]) from None
+
+
+def _tree(text: str, name: str) -> Node:
+    try:
+        root = compose(text)
+    except Unreadable as error:
+        raise ConfigError([Mistake(name, error.line, error.column, error.message)]) from None
+    if root is None or (isinstance(root, Scalar) and root.null):
+        raise ConfigError([Mistake(name, 1, 1, "the file says nothing; it needs ingress, egress or both")])
+    return root
 
 
 def _with_app(settings: Settings, path: str, url: str) -> Settings:

@@ -39,6 +39,32 @@ def test_from_the_config_with_its_token(
     assert main(["breakers", "--config", str(config)]) == 0
 
 
+@pytest.mark.parametrize("rest", ["nonsense: 1\n", "startup_wait: ${NOT_SET_HERE}\n", "egress: {routes: 3}\n"])
+def test_from_a_config_that_is_wrong_elsewhere(guarded: Background, rest: str, tmp_path: Path) -> None:
+    """A gateway that has refused it goes on running, and must be told to drain all the same."""
+    config = tmp_path / "gateway.yaml"
+    config.write_text(f"{CONFIG}{rest}admin: {{bind: 127.0.0.1:{guarded.port}, token: {TOKEN}}}\n")
+    assert main(["breakers", "--config", str(config)]) == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("admin: {bind: 3}\n", ":1:15: "),
+        ("admin: {token: '${NOT_SET_HERE}'}\n", "the environment has no NOT_SET_HERE"),
+        ("admin: {bind: 127.0.0.1:1}\nadmin: {}\n", "written twice"),
+        ("admin: [\n", ":2:1: "),
+        ("- admin\n", "must be a mapping"),
+        ("", "says nothing"),
+    ],
+)
+def test_a_config_that_does_not_say_where_it_is(text: str, said: str, tmp_path: Path, capsys: Capture) -> None:
+    config = tmp_path / "gateway.yaml"
+    config.write_text(text)
+    assert main(["breakers", "--config", str(config)]) == 1
+    assert said in capsys.readouterr().err
+
+
 def test_a_token_file_and_the_environment(
     guarded: Background, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
@@ -84,7 +110,7 @@ def test_nobody_there(admin: Background, tmp_path: Path, monkeypatch: pytest.Mon
     (tmp_path / "off.yaml").write_text(CONFIG + "admin: false\n")
     assert main(["breakers", "--config", str(tmp_path / "off.yaml")]) == 3
     assert "turns the admin listener off" in capsys.readouterr().err
-    (tmp_path / "wrong.yaml").write_text("ingres: {}\n")
+    (tmp_path / "wrong.yaml").write_text("admin: {bnd: 1}\n")
     assert main(["breakers", "--config", str(tmp_path / "wrong.yaml")]) == 1
 
 
