@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -39,10 +41,16 @@ def print_page(page: Page) -> None:
 
 def console() -> Console:
     """What prints to standard output."""
-    made = Console(highlight=False)
+    made = _Console(highlight=False)
     if not made.is_terminal:
         made.width = _WIDTH
     return made
+
+
+class _Console(Console):
+    def on_broken_pipe(self) -> None:
+        """Leave it to the program: rich would end it, with a code as for what has failed."""
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
 
 
 def rendered(page: Page) -> RenderableType:

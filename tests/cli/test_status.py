@@ -135,6 +135,17 @@ def test_it_is_watched_as_lines_of_json(admin: Background) -> None:
         assert process.wait(10) == 0
 
 
+@pytest.mark.parametrize("words", [[], ["--json"]])
+def test_it_ends_with_who_reads_it(admin: Background, words: list[str]) -> None:
+    with watching(*words, "--url", admin.url, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        assert process.stdout.readline()
+        process.stdout.close()
+        assert process.wait(10) == 0
+        assert process.stderr.read() == b""
+
+
 @pytest.mark.parametrize(("term", "in_place"), [("xterm-256color", True), ("dumb", False)])
 def test_it_is_watched_on_a_terminal(admin: Background, term: str, in_place: bool) -> None:
     ours, theirs = pty.openpty()
