@@ -62,11 +62,14 @@ class _Tier:
 
     state: State
     settings: CacheStore
+    #: Whether any route stores anything.
+    used: bool = False
     tier: RedisTier | None = None
 
-    def same(self, state: State, settings: CacheStore) -> bool:
+    def same(self, state: State, settings: CacheStore, *, used: bool) -> bool:
         """Whether another config has the same."""
-        return self.state == state and (self.settings.shared, self.settings.compress_over) == (
+        return self.state == state and (self.used, self.settings.shared, self.settings.compress_over) == (
+            used,
             settings.shared,
             settings.compress_over,
         )
@@ -93,11 +96,11 @@ class Caching:
 
     async def prepare(self, settings: Settings) -> _Tier:
         """Connect to the second tier of a new config, where it is another. Raises OSError as Protection.prepare."""
-        state, store = settings.state, settings.cache
-        if self._tier.same(state, store):
+        state, store, used = settings.state, settings.cache, self._is_used(settings)
+        if self._tier.same(state, store, used=used):
             return self._tier
-        made = _Tier(state, store)
-        if state.redis is not None and store.shared and self._is_used(settings):
+        made = _Tier(state, store, used)
+        if state.redis is not None and store.shared and used:
             with about("state.tls"):
                 made.tier = RedisTier(
                     parse_redis_url(state.redis.get_secret_value()),

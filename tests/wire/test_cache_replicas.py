@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import time
 from collections.abc import AsyncIterator, Iterator
 
@@ -11,12 +12,15 @@ import pytest
 import pytest_asyncio
 
 from tests.support.client import Client, fetch
-from tests.support.gateway import Gateway
+from tests.support.config import config
+from tests.support.gateway import Gateway, until
+from tests.support.origin import Origin
 from tests.support.redis import RedisServer
 from tests.wire.conftest import Start
 from tests.wire.stage import Stage, answers, ask, crowd, joined, told
 
 FRESH = b"Cache-Control: max-age=60"
+CACHED = {"name": "all", "path": "/**", "upstream": "app", "cache": {}}
 EACH = 20  # clients of each replica
 TIMEOUT = 0.2  # seconds; what a question to the Redis may take
 
@@ -30,9 +34,8 @@ def server() -> Iterator[RedisServer]:
 @pytest_asyncio.fixture
 async def replicas(start: Start, server: RedisServer) -> list[Gateway]:
     """Three of one deployment."""
-    routes = [{"name": "all", "path": "/**", "upstream": "app", "cache": {}}]
     state = {"redis": server.url, "timeout": f"{TIMEOUT}s", "breaker": {"failures": 3}}
-    return [await start(ingress={"routes": routes}, state=state) for _ in range(3)]
+    return [await start(ingress={"routes": [CACHED]}, state=state) for _ in range(3)]
 
 
 @contextlib.asynccontextmanager
@@ -73,6 +76,26 @@ async def test_what_one_has_fetched_another_has_too(replicas: list[Gateway], sta
     assert told(response).startswith("gateway; hit")
     assert response.body == first.body
     assert stage.count == 1
+
+
+async def test_a_cache_that_comes_by_a_reload_is_shared_too(
+    start: Start, origin: Origin, stage: Stage, server: RedisServer
+) -> None:
+    state = {"redis": server.url, "timeout": f"{TIMEOUT}s"}
+    gateway = await start(state=state)
+    other = await start(ingress={"routes": [CACHED]}, state=state)
+    gateway.write(config(origin.address, ingress={"routes": [CACHED]}, state=state))
+    gateway.sighup()
+    await gateway.event(event="config_reloaded")
+    async with crowd(gateway, 1) as clients:
+        ask(clients, "/told")
+        (await stage.call()).answer(b"once", FRESH)
+        assert (await answers(clients))[0].body == b"once"
+    assert told(await fetch(other.ingress, "GET", "/told")).startswith("gateway; hit")
+    gateway.write(config(origin.address, state=state))
+    gateway.sighup()
+    await until(lambda: sum(one["event"] == "config_reloaded" for one in gateway.events) == 2, "the second reload")
+    assert "cache" not in json.loads((await gateway.get("/health")).body)["parts"]
 
 
 async def test_the_redis_is_killed_in_the_middle(replicas: list[Gateway], stage: Stage, server: RedisServer) -> None:
