@@ -191,6 +191,15 @@ def test_the_network_policy_lets_in_clients_and_prometheus(found: Sidecar, read:
         assert prometheus["from"]
 
 
+def test_the_network_policy_lets_names_be_looked_up(found: Sidecar) -> None:
+    """At the cluster's name servers, and at a node's own, which no label names."""
+    for policy in of_kind("NetworkPolicy", found.documents):
+        if "egress" in policy["spec"]:
+            names = next(rule for rule in policy["spec"]["egress"] if rule["ports"][0]["port"] == 53)
+            assert {port["protocol"] for port in names["ports"]} == {"UDP", "TCP"}
+            assert {"ipBlock": {"cidr": "169.254.20.10/32"}} in names["to"]
+
+
 def test_egress_and_admin_are_on_loopback(found: Sidecar, read: Settings) -> None:
     assert read.admin is not None
     assert read.admin.bind.host == "127.0.0.1"

@@ -91,7 +91,8 @@ def test_prometheus_scrapes_the_pods_that_say_so_and_has_the_rules(workplace: Pa
         pytest.skip("promtool is not installed (Debian: prometheus)")
     assert PROMTOOL in commands()
     found = sidecar("memory")
-    pods = [(found.metadata["annotations"], found.metadata["labels"]), ({}, {"app.kubernetes.io/name": "other"})]
+    said = found.metadata["annotations"], found.metadata["labels"]
+    pods = [(*said, "Running"), ({}, {"app.kubernetes.io/name": "other"}, "Running"), (*said, "Failed")]
     config = yaml.safe_load((workplace / "prometheus.yml").read_text())
     (job,) = config["scrape_configs"]
     assert job.pop("kubernetes_sd_configs") == [{"role": "pod"}]
@@ -101,12 +102,13 @@ def test_prometheus_scrapes_the_pods_that_say_so_and_has_the_rules(workplace: Pa
             "labels": {
                 "__meta_kubernetes_namespace": "shop",
                 "__meta_kubernetes_pod_name": f"app-{number}",
+                "__meta_kubernetes_pod_phase": phase,
                 "__meta_kubernetes_pod_ip": f"10.0.0.{number}",
                 **{f"__meta_kubernetes_pod_annotation_{meta(name)}": value for name, value in annotations.items()},
                 **{f"__meta_kubernetes_pod_label_{meta(name)}": value for name, value in labels.items()},
             },
         }
-        for number, (annotations, labels) in enumerate(pods)
+        for number, (annotations, labels, phase) in enumerate(pods)
     ]
     shutil.copy(DEPLOY / "prometheus" / "gateway.rules.yaml", workplace)
     (workplace / "listed.yml").write_text(yaml.safe_dump(config))
