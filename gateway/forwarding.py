@@ -15,6 +15,7 @@ from gateway.caps.cap import Cap
 from gateway.caps.cap_when import CapWhen
 from gateway.errors import GatewayError
 from gateway.gate import Met
+from gateway.rules.breaker import HALF_OPEN
 from gateway.rules.response_head import Interest
 from gateway.settings import Settings
 from gateway.settings import Upstream as UpstreamSettings
@@ -177,6 +178,8 @@ def _advice(upstream: Upstream) -> str:
         )
     if breaker is not None and breaker.held:
         return f"its calls get 503 until somebody closes it: `gateway breakers close {name}`"
+    if breaker is not None and breaker.state(monotonic()) == HALF_OPEN:
+        return "its next calls go through, one at a time, and it closes when enough of them succeed: others get 503"
     return (
         "its calls get 503 meanwhile, and it closes by itself when the upstream answers again: the access log's "
         f"lines with this upstream say how it failed; `gateway breakers close {name}` has it asked at once"

@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import sys
+from http import HTTPStatus
 from http.client import HTTPConnection, HTTPException, HTTPSConnection, IncompleteRead
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,8 @@ DEFAULT = "http://127.0.0.1:9091"
 TIMEOUT = 10.0
 #: Bytes of one answer.
 _LARGEST = 16 << 20
+
+_WHERE_TOKENS_ARE = " It is told by --config FILE, --token-file FILE or GATEWAY_ADMIN_TOKEN."
 
 #: The exit code when the gateway says no.
 REFUSED = 1
@@ -36,7 +39,8 @@ def options(parser: argparse.ArgumentParser, *, again: bool = False) -> None:
     parser.allow_abbrev = False  # --token would be taken for --token-file
     default: Any = argparse.SUPPRESS if again else None
     group = parser.add_argument_group("the running gateway")
-    group.add_argument("--url", type=_checked, default=default, metavar="URL", help=f"its admin listener ({DEFAULT})")
+    where = f"its admin listener; or GATEWAY_ADMIN_URL ({DEFAULT})"
+    group.add_argument("--url", type=_checked, default=default, metavar="URL", help=where)
     group.add_argument("--config", default=default, metavar="FILE", help="its config file, which knows that too")
     group.add_argument("--token-file", default=default, metavar="FILE", help="its token; or GATEWAY_ADMIN_TOKEN")
     off = argparse.SUPPRESS if again else False
@@ -132,7 +136,7 @@ class AdminClient:
         if isinstance(value, dict) and 200 <= status < 300 and has in value:
             return value
         if isinstance(value, dict) and status >= 400:
-            raise Refused(_said(status, value))
+            raise Refused(_said(status, value) + (_WHERE_TOKENS_ARE if status == HTTPStatus.UNAUTHORIZED else ""))
         raise Refused(f"{self.url} answers {status}, but not as a gateway's admin listener does")
 
 

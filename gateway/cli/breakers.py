@@ -54,5 +54,5 @@ def _row(breaker: dict[str, Any]) -> list[object]:
         state,
         f"{breaker['failures']} of {settings['failures']}",
         f"{breaker['successes']} of {settings['successes']}",
-        "" if breaker["retry_after"] is None or breaker["held"] else f"in {breaker['retry_after']}s",
+        f"in {breaker['retry_after']}s" if breaker["state"] == "open" and not breaker["held"] else "",
     ]

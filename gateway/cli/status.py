@@ -179,7 +179,8 @@ def _rates(traffic: dict[str, Any]) -> list[object]:
 
 def _breaker(breaker: dict[str, Any]) -> list[object]:
     state = breaker["state"].replace("_", "-") + (" (held)" if breaker["held"] else "")
-    return [breaker["name"], state, "" if breaker["held"] else f"in {breaker['retry_after']}s"]
+    waits = breaker["state"] == "open" and not breaker["held"]
+    return [breaker["name"], state, f"in {breaker['retry_after']}s" if waits else ""]
 
 
 # ---- health

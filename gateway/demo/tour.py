@@ -88,7 +88,7 @@ def text(addresses: Mapping[str, str], app: str, provider: str) -> str:
     if "metrics" in addresses:
         lines += [f"  metrics   http://{addresses['metrics']}   /metrics /health /livez /readyz"]
     if "admin" in addresses:
-        lines += [f"  admin     http://{addresses['admin']}   /openapi.json; gateway breakers, limits, cache"]
+        lines += [f"  admin     http://{addresses['admin']}   /openapi.json; gateway status, breakers, limits, cache"]
     lines += ["", "Try, in another terminal:", ""]
     for number, step in enumerate(steps(addresses), 1):
         lines += [f"{number}. {step.shows}", f"   {step.command}", ""]

@@ -69,7 +69,9 @@ def test_a_token_file_and_the_environment(
     guarded: Background, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     assert main(["breakers", "--url", guarded.url]) == 1
-    assert capsys.readouterr().err == "gateway: This needs the token.\n"
+    assert capsys.readouterr().err == (
+        "gateway: This needs the token. It is told by --config FILE, --token-file FILE or GATEWAY_ADMIN_TOKEN.\n"
+    )
     token = tmp_path / "token"
     token.write_text(f"{TOKEN}\n")
     assert main(["breakers", "--url", guarded.url, "--token-file", str(token)]) == 0

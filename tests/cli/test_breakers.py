@@ -7,6 +7,7 @@ import json
 import pytest
 
 from gateway.cli.main import main
+from gateway.rules.breaker import Outcome
 from tests.cli.conftest import Background
 
 Capture = pytest.CaptureFixture[str]
@@ -53,3 +54,17 @@ def test_none_at_all(admin: Background, capsys: Capture) -> None:
     admin.insides.breakers.circuits.clear()
     assert main(["breakers", "--url", admin.url]) == 0
     assert capsys.readouterr().out == "There are no breakers.\n"
+
+
+def test_the_time_of_a_retry_is_for_those_that_wait_for_it(admin: Background, capsys: Capture) -> None:
+    circuit = admin.insides.breakers.circuits["app"]
+    now = admin.insides.breakers.now
+    for _ in range(5):
+        permit = circuit.admit(now)
+        assert permit is not None
+        circuit.record(permit, Outcome.FAILED, now)
+    assert main(["breakers", "--url", admin.url]) == 0
+    assert rows(capsys)[2][-2] == "in"
+    admin.insides.breakers.now = now + circuit.rule.reset
+    assert main(["breakers", "--url", admin.url]) == 0
+    assert rows(capsys)[2] == ["app", "half-open", "0", "of", "5", "0", "of", "3"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import time
 
 import pytest
@@ -99,6 +100,9 @@ async def test_it_closes_after_probes_one_at_a_time(start: Start, origin: Origin
         probe.ask("GET", "/probe")
         upstream, _ = await origin.request()
         assert await state(gateway) == 1
+        part = json.loads((await gateway.get("/health")).body)["parts"]["upstream:app"]
+        assert part["detail"] == "the breaker is half-open"
+        assert "one at a time" in part["action"]
         for _ in range(5):
             assert_open(await fetch(gateway.ingress, "GET", "/"))
         upstream.send(ok())
