@@ -71,7 +71,7 @@ def test_the_notes_fit_the_values() -> None:
         return done.stdout.partition("NOTES:")[2]
 
     whole = notes("--set", "app.image=shop:1.2,ports.metrics=9900,secretName=gateway")
-    assert "exec deployment/shop-gateway -c gateway -- gateway breakers" in whole
+    assert "exec deployment/shop-gateway -c gateway -- gateway status" in whole
     assert "http://127.0.0.1:9900/health" in whole
     assert "No Secret" not in whole
     part = notes("--set", "deployment.enabled=false,scrapeAnnotations=false")
