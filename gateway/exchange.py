@@ -235,6 +235,7 @@ class Exchange:
         "client_side",
         "continued",
         "correlation_id",
+        "early",
         "edit",
         "error",
         "failure",
@@ -321,6 +322,8 @@ class Exchange:
         self.cached = ""
         self.upstream = ""
         self.upstream_seconds = 0.0
+        #: It may have been held for an upstream that was still starting: how long it took says nothing of that one.
+        self.early = False
         #: The upstream has asked for the request's body (100 Continue).
         self.continued = False
         #: True once a byte of the final response has gone to the client.

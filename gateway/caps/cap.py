@@ -227,7 +227,8 @@ class Cap:
         self._by_key.settle(slots)
 
     def _leave_seen(self, slots: Slots, lease: bytes, exchange: Exchange, since: float) -> None:
-        if exchange.status:  # else another cap has refused it, and it is to be as if it had never been here
+        # Without a status, another cap has refused it, and it is to be as if it had never been here.
+        if exchange.status and not exchange.early:
             now = monotonic()
             self._pace.held(now - since)
             if self._adaptive is not None:

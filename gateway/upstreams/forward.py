@@ -164,9 +164,7 @@ async def _ask(exchange: Exchange, way: Way, now: float) -> tuple[UpstreamConnec
     connection = pool.take(now, repeatable=repeatable)
     while True:
         if connection is None:
-            startup = way.upstream.startup
-            obtain = pool.obtain if startup is None or not way.waits else startup.obtain
-            connection = await obtain(now, way.connect, total)
+            connection = await _obtain(exchange, way, now, total)
             now = monotonic()
         repeatable_here = repeatable and connection.used > 0
         try:
@@ -195,6 +193,15 @@ async def _ask(exchange: Exchange, way: Way, now: float) -> tuple[UpstreamConnec
             if response.endless and not way.total_on_route:
                 connection.lift_total()
             return connection, response
+
+
+async def _obtain(exchange: Exchange, way: Way, now: float, total: float) -> UpstreamConnection:
+    """A connection that is not there yet: perhaps the whole upstream is not."""
+    startup = way.upstream.startup
+    if startup is None or not way.waits:
+        return await way.upstream.pool.obtain(now, way.connect, total)
+    exchange.early = True
+    return await startup.obtain(now, way.connect, total)
 
 
 def _limit(seconds: float | None) -> float:

@@ -14,6 +14,23 @@ from tests.support.exchanges import exchange
 pytestmark = pytest.mark.usefixtures("no_leaked_tasks")
 
 
+async def test_what_was_held_for_a_starting_upstream_says_nothing_of_it() -> None:
+    """Its seconds would be taken for the upstream's own for minutes, and every slowness after them for none."""
+    one = cap(adaptive=Adaptive(floor=20, ceiling=100, window=0.05, baseline=60.0))
+    assert one._adaptive is not None
+    for early in (True, False):
+        held = [exchange() for _ in range(20)]
+        for each in held:
+            assert one.enter(each, monotonic()) is None
+            each.early, each.status = early, 200
+        for each in held[1:]:
+            each.end()
+        await asyncio.sleep(0.06)
+        held[0].end()
+        assert one.in_flight == 0
+        assert (one._adaptive.baseline == 0) == early
+
+
 async def test_an_adaptive_cap_begins_at_its_floor_and_moves_by_what_ends() -> None:
     one = cap(adaptive=Adaptive(floor=4, ceiling=100, window=0.05, baseline=1.0))
     assert one.limit == 4

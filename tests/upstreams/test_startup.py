@@ -84,6 +84,17 @@ async def test_they_go_on_once_it_is_there(port: LatePort) -> None:
         assert time.monotonic() - began < 0.3
 
 
+async def test_a_request_that_may_have_waited_says_so(port: LatePort) -> None:
+    async with waiting(port) as one, port.open():
+        exchange, task = start(one.rig)
+        assert (await task)[1] is None
+        assert exchange.early
+        one.rig.upstream.startup = None
+        exchange, task = start(one.rig)
+        assert (await task)[1] is None
+        assert not exchange.early
+
+
 async def test_a_crowd_does_not_connect_at_once(port: LatePort) -> None:
     """All of it would run out of time to connect: the app has just come up, and takes one after the other."""
     async with waiting(port) as one:
