@@ -29,7 +29,9 @@ def add(parser: argparse.ArgumentParser) -> None:
     """Register the arguments."""
     parser.add_argument("--config", metavar="FILE", help="the config file; changes in it are taken up while running")
     parser.add_argument(
-        "--app", metavar="URL", help="where the app is; without a file, sensible defaults in front of it"
+        "--app",
+        metavar="URL",
+        help="where the upstream `app` is, whatever the file says; without a file, defaults in front of it",
     )
     parser.set_defaults(usage_error=parser.error)
 
