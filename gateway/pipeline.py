@@ -188,15 +188,15 @@ class Pipeline:
         return True
 
     async def serve(self, exchange: Exchange) -> None:
-        """Take an exchange that `begin` left to its end. Raises only CancelledError, when the client has left."""
+        """Take an exchange that `begin` left to its end. Raises only CancelledError, when the client has left or was cut."""
         try:
             await self._go_on(exchange)
             if exchange.client_side.write_paused:
                 await exchange.client_side.drained()
-        except asyncio.CancelledError:
+        except asyncio.CancelledError as gone:
             exchange.failure = error = exchange.body.error
             if error is None:
-                exchange.status, exchange.error = CLIENT_LEFT, "client-left"
+                exchange.status, exchange.error = CLIENT_LEFT, gone.args[0] if gone.args else "client-left"
                 raise
             _uncancel()
             _refuse(exchange, error)

@@ -43,6 +43,7 @@ class ClientConnection(asyncio.Protocol):
 
     __slots__ = (
         "_arrived",
+        "_cut_for",
         "_drained",
         "_holds",
         "_idle_since",
@@ -83,6 +84,8 @@ class ClientConnection(asyncio.Protocol):
         self.write_paused = False
         self.source: Source | None = None
         self._drained: asyncio.Future[None] | None = None
+        #: Why it was cut here; None while nobody has, and where the client leaves.
+        self._cut_for: str | None = None
         self._unsent = 0
 
     # ---- the transport's callbacks
@@ -100,7 +103,7 @@ class ClientConnection(asyncio.Protocol):
         if self.exchange is not None and not self._in_task:
             self.listener.service.abandon(self.exchange)
         if self.phase != TUNNEL and self._task is not None:
-            self._task.cancel()
+            self._task.cancel(self._cut_for)
         self.phase = CLOSING
         if self._drained is not None and not self._drained.done():
             self._drained.set_result(None)
@@ -207,8 +210,9 @@ class ClientConnection(asyncio.Protocol):
         self._since = monotonic()
         self._transport.close()
 
-    def cut(self) -> None:
-        """Reset the connection, so that a broken body never looks whole."""
+    def cut(self, why: str | None = None) -> None:
+        """Reset the connection, so that a broken body never looks whole; `why` is what the log has as its error."""
+        self._cut_for = why
         with suppress(OSError, ValueError):
             sockets.reset_on_close(self._socket())
         self._transport.abort()

@@ -180,7 +180,7 @@ class Listener:
             await self._wait_empty(min(loop.time() + 0.05, deadline))
         clean = not any(connection.phase != CLOSING for connection in self.connections)
         for connection in list(self.connections):
-            connection.cut()
+            connection.cut("drain-timeout")
         await self._wait_empty(loop.time() + 1.0)
         self.stop()
         return clean

@@ -102,6 +102,7 @@ async def test_what_does_not_finish_in_time_is_cut(start: Start, origin: Origin,
         assert_within(time.monotonic() - started, 0.5)
         await upstream.gone()
     assert await gateway.wait() == 0
+    assert gateway.access[-1]["error"] == "drain-timeout", "its client had not left"
 
 
 async def test_a_stream_that_ends_in_time_ends_cleanly(start: Start, origin: Origin) -> None:
