@@ -43,10 +43,19 @@ _MISTAKES_SHOWN = 20
 
 
 class Lifecycle:
-    """Runs a gateway until a signal ends it. `read` reads the settings again; None when there is no file."""
+    """Runs a gateway until a signal ends it. `read` reads the settings again; None when there is no file.
+
+    `seen` is the file's digest from before the gateway's settings were read: what has changed since is read again.
+    """
 
     def __init__(
-        self, gateway: Gateway, log: Log, metrics: Metrics, path: str | None, read: Callable[[], Settings] | None
+        self,
+        gateway: Gateway,
+        log: Log,
+        metrics: Metrics,
+        path: str | None,
+        read: Callable[[], Settings] | None,
+        seen: bytes | None = None,
     ) -> None:
         self._gateway = gateway
         self._log = log
@@ -59,7 +68,7 @@ class Lifecycle:
         self._hurry = asyncio.Event()
         self._stopped_at = 0.0
         self._reload = asyncio.Event()
-        self._seen = _digest(path)
+        self._seen = seen
         self._files = dict(gateway.settings.files)
 
     async def run(self) -> None:
@@ -115,7 +124,7 @@ class Lifecycle:
             if self._read is None:
                 self._log.info("reload_ignored", reason="there is no config file")
                 continue
-            self._seen = await asyncio.to_thread(_digest, self._path)
+            self._seen = await asyncio.to_thread(digest, self._path)
             try:
                 settings = await asyncio.to_thread(self._read)
                 self._files = dict(settings.files)
@@ -151,16 +160,16 @@ class Lifecycle:
                     yield_on_timeout=True,
                     watch_filter=None,
                 ):
-                    digest, files = await asyncio.to_thread(self._look)
-                    if (digest is not None and digest != self._seen) or files != self._files:
-                        self._seen, self._files = digest or self._seen, files
+                    found, files = await asyncio.to_thread(self._look)
+                    if (found is not None and found != self._seen) or files != self._files:
+                        self._seen, self._files = found or self._seen, files
                         self._reload.set()
             except (OSError, RuntimeError) as error:
                 self._log.limited("watch", 300.0).warning("config_not_watched", error=str(error))
             await asyncio.sleep(_WATCH_AGAIN)
 
     def _look(self) -> tuple[bytes | None, dict[Path, bytes | None]]:
-        return _digest(self._path), {path: fingerprint(path) for path in self._files}
+        return digest(self._path), {path: fingerprint(path) for path in self._files}
 
 
 async def _wait(event: asyncio.Event, seconds: float) -> None:
@@ -170,9 +179,9 @@ async def _wait(event: asyncio.Event, seconds: float) -> None:
             await event.wait()
 
 
-def _digest(path: str | None) -> bytes | None:
-    """What the file holds; None while there is no such file."""
+def digest(path: str | None) -> bytes | None:
+    """What the file holds; None while there is no such file, and for a pipe, which can be read once."""
     try:
-        return hashlib.sha256(Path(path).read_bytes()).digest() if path is not None else None
+        return hashlib.sha256(Path(path).read_bytes()).digest() if path is not None and Path(path).is_file() else None
     except OSError:
         return None

@@ -14,7 +14,7 @@ import uvloop
 
 from gateway import settings
 from gateway.assembly import Gateway
-from gateway.lifecycle import Lifecycle
+from gateway.lifecycle import Lifecycle, digest
 from gateway.settings import Settings
 from gateway.telemetry.access_log import AccessLog
 from gateway.telemetry.health import Health
@@ -40,6 +40,7 @@ def main(args: argparse.Namespace) -> int:
     """Run until SIGTERM or SIGINT. ConfigError and OSError go to the caller, which knows their exit codes."""
     if args.config is None and args.app is None:
         args.usage_error("one of --config and --app is needed")
+    seen = digest(args.config)
     loaded = settings.load(args.config, os.environ, args.app) if args.config else settings.for_app(args.app)
     log = Log(sys.stderr, fmt=loaded.log.format, level=loaded.log.level)
     for warning in settings.warnings(loaded):
@@ -48,7 +49,7 @@ def main(args: argparse.Namespace) -> int:
     _raise_descriptor_limit()
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_run(loaded, log, args.config, args.app))
+            runner.run(_run(loaded, log, args.config, args.app, seen))
     finally:
         log.close()
     return 0
@@ -61,14 +62,14 @@ def _raise_descriptor_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-async def _run(loaded: Settings, log: Log, path: str | None, app: str | None) -> None:
+async def _run(loaded: Settings, log: Log, path: str | None, app: str | None, seen: bytes | None) -> None:
     metrics, health = Metrics(), Health()
     metrics.watch("health", health.families)
     metrics.watch_dropped_lines("operational", lambda: log.dropped)
     access_log = AccessLog(sys.stdout, metrics, log, fmt=loaded.log.format)
     gateway = Gateway(loaded, log, access_log, metrics, health)
     read = (lambda: settings.load(path, os.environ, app)) if path else None
-    lifecycle = Lifecycle(gateway, log, metrics, path, read)
+    lifecycle = Lifecycle(gateway, log, metrics, path, read, seen)
     gc.collect()
     gc.freeze()
     gc.set_threshold(*_GC_THRESHOLDS)
