@@ -188,7 +188,7 @@ class Pipeline:
         return True
 
     async def serve(self, exchange: Exchange) -> None:
-        """Take an exchange that `begin` left to its end. Raises only CancelledError, when the client has left or was cut."""
+        """Take an exchange that `begin` left to its end. Raises only CancelledError: its client left, or was cut."""
         try:
             await self._go_on(exchange)
             if exchange.client_side.write_paused:
