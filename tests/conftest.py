@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import gc
 import os
 from collections.abc import AsyncIterator, Generator, Iterator
@@ -37,10 +38,33 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
     return True if collection_path == IMAGE and not named else None
 
 
+#: Files that load the machine come with so many others between two of them, so that few workers wait for their turn.
+BETWEEN = 5
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Long files first; within these groups the order stays."""
+    """Long files first; within these groups the order stays, but for those that load the machine."""
     order = {folder: number for number, folder in enumerate(LONGEST)}
     items.sort(key=lambda item: order.get(item.path.parent.name, len(order)))
+    loading = list(dict.fromkeys(item.path for item in items if item.get_closest_marker("loads_the_machine")))
+    spread: list[Path] = []
+    for number, path in enumerate(dict.fromkeys(item.path for item in items if item.path not in loading)):
+        if number % BETWEEN == 0 and loading:
+            spread.append(loading.pop(0))
+        spread.append(path)
+    place = {path: number for number, path in enumerate([*spread, *loading])}
+    items.sort(key=lambda item: place[item.path])
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_load_at_a_time(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What loads the machine runs beside other tests, but not beside its like, in whichever workers."""
+    if request.node.get_closest_marker("loads_the_machine") is None:
+        yield
+        return
+    with (tmp_path_factory.getbasetemp().parent / "load.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def pytest_collection_finish() -> None:

@@ -20,7 +20,10 @@ from tests.support.gateway import Gateway
 from tests.support.message import Request
 from tests.support.origin import Origin, ok
 
-pytestmark = pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+pytestmark = [
+    pytest.mark.loads_the_machine,
+    pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed"),
+]
 
 LIMIT, CAP, CONNECTIONS = 100, 10, 64
 TOOK = 0.01  # seconds that the origin takes

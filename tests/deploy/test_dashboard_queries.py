@@ -20,6 +20,8 @@ from tests.support.gateway import Gateway
 from tests.support.origin import Origin, listen
 from tests.support.redis import RedisServer, free_port
 
+pytestmark = pytest.mark.loads_the_machine
+
 SCRAPES = 0.5  # seconds between two
 LOAD = 5.0  # seconds of it
 #: What Grafana would make of these here.

@@ -9,12 +9,16 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.faults.nginx import FAST, SLOW, App, Balancer, Membership
 from tests.faults.passers_by import PassersBy
 from tests.support.config import config
 from tests.support.config_map import ConfigMap
 from tests.support.gateway import Gateway, until
 from tests.wire.test_admin import command
+
+pytestmark = pytest.mark.loads_the_machine
 
 RATE = 300  # requests a second
 #: Seconds; longer than the balancer takes to turn away, on a busy machine too. A signal ends it where it has by then.

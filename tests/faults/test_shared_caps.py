@@ -20,6 +20,8 @@ from tests.support.message import Request
 from tests.support.origin import Origin, ok
 from tests.support.redis import RedisServer
 
+pytestmark = pytest.mark.loads_the_machine
+
 LIMIT = 5
 CAP = {"limit": LIMIT, "shared": True, "name": "few"}
 STREAM = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n:\n\n\r\n"

@@ -12,6 +12,8 @@ from tests.faults.crowding import cases, crowd
 from tests.support.origin import Origin
 from tests.support.redis import RedisServer
 
+pytestmark = pytest.mark.loads_the_machine
+
 LIMIT = 100  # a second
 
 

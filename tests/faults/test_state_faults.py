@@ -16,6 +16,8 @@ from tests.faults.outage import GATEWAYS, GRACE, RESET, SMALL, TIMEOUT, Fault, O
 from tests.support.origin import Origin
 from tests.support.redis import RedisServer
 
+pytestmark = pytest.mark.loads_the_machine
+
 
 @pytest.fixture
 def server() -> Iterator[RedisServer]:

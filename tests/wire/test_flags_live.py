@@ -17,7 +17,7 @@ from tests.support.gateway import Gateway, until
 from tests.support.redis import RedisServer
 from tests.wire.conftest import Start
 
-pytestmark = pytest.mark.usefixtures("origin")
+pytestmark = [pytest.mark.loads_the_machine, pytest.mark.usefixtures("origin")]
 
 #: Seconds within which every replica has to follow.
 SOON = 1.0
