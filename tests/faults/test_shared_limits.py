@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from tests.faults.crowding import cases, crowd
+from tests.faults.crowding import Case, cases, crowd
 from tests.support.origin import Origin
 from tests.support.redis import RedisServer
 
@@ -30,12 +30,14 @@ async def origin() -> AsyncIterator[Origin]:
     assert not origin.violations, origin.violations[:5]
 
 
+# One case at a time: all at once want more of two cores than other tests leave them.
+@pytest.mark.parametrize("case", cases(LIMIT)[:3], ids=lambda case: case.name)
 async def test_three_gateways_under_three_times_the_limit(
-    origin: Origin, server: RedisServer, tmp_path: Path
+    case: Case, origin: Origin, server: RedisServer, tmp_path: Path
 ) -> None:
-    for passed in await crowd(tmp_path, origin, server, cases(LIMIT)[:3], 5):
-        passed.check()
-        assert passed.statuses[200] == passed.count
+    (passed,) = await crowd(tmp_path, origin, server, [case], 5)
+    passed.check()
+    assert passed.statuses[200] == passed.count
 
 
 async def test_one_of_three_is_killed(origin: Origin, server: RedisServer, tmp_path: Path) -> None:
