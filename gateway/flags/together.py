@@ -9,7 +9,7 @@ parts.
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 from gateway.flags.said import Said
 from gateway.rules.flags.bucket import Several, Usual
@@ -41,14 +41,6 @@ class Told(NamedTuple):
     lines: bytes
 
 
-class Asker(Asked, Protocol):
-    """A request, whose groups tell it from others."""
-
-    @property
-    def groups(self) -> Collection[str]:
-        """The user's groups, hashable."""
-
-
 class Together:
     """Flags by their names, in the order in which the app is told."""
 
@@ -67,8 +59,8 @@ class Together:
         #: What was said since it was counted last, added up, and how often.
         self._sum = self._times = 0
 
-    def ask(self, asked: Asker) -> Told:
-        """What they say to a request, counted."""
+    def ask(self, asked: Asked) -> Told:
+        """What they say to a request, counted. Its groups are hashable."""
         user, groups = asked.user, asked.groups
         session = None if user else asked.session
         told = self._known.get((user, session, groups)) if user or session else None
@@ -95,10 +87,6 @@ class Together:
         for on, one in zip(total, self._flags, strict=True):
             one.on.count += on
             one.off.count += times - on
-
-    def known(self) -> int:
-        """How many askers are known."""
-        return len(self._known)
 
     def _know(self, user: str | None, session: str | None, groups: Collection[str], told: Told) -> None:
         if self._worth_knowing and len(user or session or "") + sum(map(len, groups)) <= _LONGEST:

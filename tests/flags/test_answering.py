@@ -207,7 +207,7 @@ def test_who_asks_again_gets_what_he_got_and_all_is_counted() -> None:
         told(b"u%d" % (number % 1500))
     assert sum(site.counts().values()) == 6 + 2 * 64 + 2 * 3000
     (together,) = site.evaluator.of(site.exchange()).book.told.values()
-    assert 0 < together.known() <= MOST_KNOWN
+    assert 0 < len(together._known) <= MOST_KNOWN
     told(b"u1")
     site.change({"A": False, "B": False})
     assert told(b"u1") == b"X-Feature-A: off\r\nX-Feature-B: off\r\n"

@@ -66,8 +66,10 @@ def test_askers_that_are_known_are_bounded() -> None:
     together, _ = told([Usual(frozenset(), frozenset(), "A:", 50)])
     for number in range(3 * MOST_KNOWN + 5):
         together.ask(Context(user=f"u{number}", groups=frozenset()))
-    assert 0 < together.known() <= MOST_KNOWN
-    before = together.known()
+    assert 0 < len(together._known) <= MOST_KNOWN
+    before = len(together._known)
     together.ask(Context(user="u" * 10_000, groups=frozenset()))
     together.ask(Context(random="r", groups=frozenset()))
-    assert together.known() == before, "nobody in particular, and whoever has a long name, is asked about each time"
+    assert len(together._known) == before, (
+        "nobody in particular, and whoever has a long name, is asked about each time"
+    )

@@ -145,7 +145,7 @@ class Usual(NamedTuple):
 
 
 class Several:
-    """Flags of which each is what most flags are, asked in one go and in half the time that they take one by one."""
+    """Flags of which each is what most flags are, asked in one go: in less time than one by one."""
 
     __slots__ = ("_flags", "_groups", "_shares", "_users")
 
